@@ -1,0 +1,157 @@
+"""Frames decoded once into a file that all trial workers of a node share through the page cache.
+
+`<digest>.u8` holds the grey levels of all frames end to end, `<digest>.json` their heights and widths, in
+the order of `Dataset.samples`, which the digest fixes. The index is written last: without it, or with
+a size that it does not tell, the cache is taken for unfinished and made anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semtune.dataset import Dataset
+from semtune.dataset.inspection import worker_count
+from semtune.errors import DatasetError
+from semtune.images import read_frame, to_uint8
+
+FORMAT = 1
+"""Raised when frames are decoded or laid out differently, so that older caches are not reused."""
+
+_STALE_SECONDS = 3600
+_BATCH = 4
+"""Decoded frames per thread that may wait to be written: bounds the memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameStore:
+    """Decoded frames on disk, mapped into memory; writing to them never reaches the file."""
+
+    pixels: NDArray[np.uint8]
+    """Grey levels of all frames end to end, shape (pixels,)."""
+    offsets: NDArray[np.int64]
+    """Where each frame starts in `pixels`, shape (frames,)."""
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def frame(self, index: int) -> NDArray[np.uint8]:
+        """Grey levels of one sample, shape (height, width): a view, not a copy."""
+        start, height, width = int(self.offsets[index]), int(self.heights[index]), int(self.widths[index])
+        return self.pixels[start : start + height * width].reshape(height, width)
+
+
+def decode_frames(dataset: Dataset, cache_folder: Path) -> FrameStore:
+    """The dataset's frames, decoded into the cache folder unless a whole cache lies there.
+
+    Memory stays at a few frames a thread. Frames of 16 bits are reduced to 8.
+
+    Raises:
+        DatasetError: If an image cannot be read, or the cache cannot be written.
+    """
+    if (store := _open(cache_folder, dataset.digest, len(dataset.samples))) is not None:
+        return store
+    try:
+        cache_folder.mkdir(parents=True, exist_ok=True)
+        _write_cache(dataset, cache_folder)
+    except OSError as error:
+        raise DatasetError(
+            f"{cache_folder}: the frames cannot be cached ({error}); free or name another disk"
+        ) from error
+    return open_frames(cache_folder, dataset.digest)
+
+
+def open_frames(cache_folder: Path, digest: str) -> FrameStore:
+    """Map the frames that `decode_frames` left in the cache folder.
+
+    Raises:
+        DatasetError: If there is no whole cache of this digest.
+    """
+    if (store := _open(cache_folder, digest)) is None:
+        raise DatasetError(
+            f"{cache_folder}: no whole frame cache of dataset {digest[:12]}; decode its frames first"
+        )
+    return store
+
+
+def _open(cache_folder: Path, digest: str, frames: int | None = None) -> FrameStore | None:
+    """The cache of this digest, or None where it is missing, unfinished, damaged or of another format."""
+    try:
+        index = json.loads(_index_path(cache_folder, digest).read_text(encoding="utf-8"))
+        heights, widths = np.asarray([index["heights"], index["widths"]], np.int64)
+        ends = np.cumsum(heights * widths)
+        path = _pixels_path(cache_folder, digest)
+        complete = path.stat().st_size == ends[-1] and len(ends) == (frames or len(ends))
+        # Copy-on-write: torch takes only writable arrays; the file itself can never be changed through it.
+        pixels = np.memmap(path, np.uint8, mode="c") if complete and index["format"] == FORMAT else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return None if pixels is None else FrameStore(pixels, ends - heights * widths, heights, widths)
+
+
+def _write_cache(dataset: Dataset, cache_folder: Path) -> None:
+    _sweep(cache_folder)
+    sizes: list[tuple[int, int]] = []
+    with _replacing(_pixels_path(cache_folder, dataset.digest)) as stream:
+        for frame in _decoded(dataset):
+            stream.write(np.ascontiguousarray(frame).data)
+            sizes.append((frame.shape[0], frame.shape[1]))
+    heights, widths = zip(*sizes, strict=True)
+    with _replacing(_index_path(cache_folder, dataset.digest)) as stream:
+        stream.write(json.dumps({"format": FORMAT, "heights": heights, "widths": widths}).encode())
+
+
+def _decoded(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
+    """Frames in the order of the samples; threads decode ahead by one batch at most."""
+    threads = worker_count()
+    paths = [dataset.folder / sample.image for sample in dataset.samples]
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), _BATCH * threads):
+            yield from pool.map(_decode, paths[start : start + _BATCH * threads])
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    return to_uint8(read_frame(path))
+
+
+def _sweep(cache_folder: Path) -> None:
+    """Delete what killed decodings left; a running one writes to its file all the time."""
+    for part in cache_folder.glob(".*.part"):
+        with suppress(OSError):  # another process may sweep too
+            if time.time() - part.stat().st_mtime > _STALE_SECONDS:
+                part.unlink()
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file beside `path` that takes its name once it is whole and on the disk."""
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        with part.open("xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _pixels_path(cache_folder: Path, digest: str) -> Path:
+    return cache_folder / f"{digest}.u8"
+
+
+def _index_path(cache_folder: Path, digest: str) -> Path:
+    return cache_folder / f"{digest}.json"

@@ -1,0 +1,271 @@
+"""A laboratory's folder of frames and its table of scores become a dataset's folder."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from semtune.dataset import Sample
+from semtune.dataset.description import MANIFEST_COLUMNS, DatasetDescription, write_description
+from semtune.dataset.faults import Fault
+from semtune.dataset.inspection import inspect, inspect_pixels
+from semtune.dataset.manifest import write_manifest
+from semtune.dataset.scores import ScoreTable, number, read_scores
+from semtune.errors import DatasetError, MetadataError
+from semtune.images import crop_data_bar, read_frame, write_png
+from semtune.metadata import ControlParameters, read_control_parameters
+from semtune.registry import nearest_name
+
+FRAMES_FOLDER = "frames"
+FROM_METADATA = ("brightness", "contrast", "focus")
+"""The control parameters that are read from the vendor's metadata where the table has no such column."""
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What was imported, and what the importer had to assume."""
+
+    folder: Path
+    frames: int
+    fields: int
+    data_bars_cropped: int
+    notes: tuple[str, ...]
+    """One sentence each: defaults that were taken, control parameters that are missing."""
+
+
+def import_frames(
+    frames_folder: Path,
+    dataset_folder: Path,
+    scores_csv: Path,
+    score_range: tuple[float, float] = (0.0, 10.0),
+    control_parameters: Sequence[str] | None = None,
+) -> ImportSummary:
+    """Build a dataset's folder: frames as grey PNG without data bars, `manifest.csv` and `dataset.yaml`.
+
+    The table has one row a frame and the columns `image` (its path inside `frames_folder`) and `score`.
+    Without `specimen` every frame is of the specimen "unknown"; without `field` every frame is a field of its
+    own, which is right only if no two frames show the same place. Further columns are control parameters.
+    Brightness, contrast and focus (the working distance in mm) come from the table, or from the vendor's
+    metadata if the table has no such column; what is missing is left empty.
+
+    Args:
+        frames_folder: The laboratory's image files, in subfolders or not.
+        dataset_folder: Must not exist, or be empty; it appears whole or not at all.
+        scores_csv: Comma-separated, UTF-8.
+        score_range: Lowest and highest score that can be given.
+        control_parameters: Their names, in order; other columns are then left out. By default brightness,
+            contrast, focus and every further column.
+
+    Raises:
+        DatasetError: Names every fault of the table and of the frames, one a line; nothing is written.
+    """
+    _check_target(dataset_folder)
+    if not frames_folder.is_dir():
+        raise DatasetError(f"{frames_folder}: there is no such folder; give the folder of the image files")
+    table = read_scores(scores_csv)
+    description = _description(scores_csv, table.columns, score_range, control_parameters)
+    draft = dataset_folder.absolute().with_name(f".{dataset_folder.name}.importing-{os.getpid()}")
+    try:
+        draft.mkdir(parents=True)
+        summary = _import(frames_folder, draft, table, description)
+        if dataset_folder.exists():
+            dataset_folder.rmdir()
+        draft.rename(dataset_folder)
+    except OSError as fault:
+        raise DatasetError(
+            f"{dataset_folder}: cannot be written ({fault.strerror}); check space and permissions"
+        ) from fault
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return ImportSummary(dataset_folder, *summary)
+
+
+class _Imported(NamedTuple):
+    line: int
+    sample: Sample
+    metadata: ControlParameters
+    cropped: bool
+
+
+def _check_target(folder: Path) -> None:
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise DatasetError(f"{folder}: is there and not an empty folder; choose another or remove it")
+    except OSError as fault:
+        raise DatasetError(f"{folder}: cannot be used ({fault.strerror}); choose another folder") from fault
+
+
+def _description(
+    file: Path, columns: Sequence[str], score_range: tuple[float, float], names: Sequence[str] | None
+) -> DatasetDescription:
+    further = [name for name in columns if name not in (*MANIFEST_COLUMNS, *FROM_METADATA)]
+    chosen = (*FROM_METADATA, *further) if names is None else tuple(names)
+    unknown = [name for name in chosen if name not in (*columns, *FROM_METADATA)]
+    if unknown:
+        raise DatasetError(
+            f"{file}:1: there is no column {unknown[0]!r}; {nearest_name(unknown[0], columns)}"
+        )
+    try:
+        return DatasetDescription(score_range=score_range, control_parameters=chosen, origin="measured")
+    except ValidationError as fault:
+        reason = fault.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+        raise DatasetError(f"{file}:1: {reason}; correct the header or the option") from None
+
+
+# The frames
+
+
+def _import(
+    frames: Path, draft: Path, table: ScoreTable, description: DatasetDescription
+) -> tuple[int, int, int, tuple[str, ...]]:
+    imported: list[_Imported] = []
+    faults = [*table.faults]
+    names = _target_names([row["image"] for _, row in table.rows])
+    for (line, row), name in zip(table.rows, names, strict=True):
+        try:
+            imported.append(_import_row(frames, draft / name, line, row, description.control_parameters))
+        except (DatasetError, MetadataError) as fault:
+            faults.append(table.fault(line, str(fault)))
+    samples = [item.sample for item in imported]
+    write_manifest(draft, samples, description.control_parameters)
+    write_description(draft, description)
+    faults += [*_unit_faults(table, imported, description), *_faults_of_dataset(table, draft, imported)]
+    if faults:
+        raise DatasetError("\n".join(str(fault) for fault in sorted(faults, key=lambda one: one.line or 0)))
+    fields = len({sample.field for sample in samples})
+    notes = tuple(_notes(table.columns, samples, description))
+    return len(samples), fields, sum(item.cropped for item in imported), notes
+
+
+def _import_row(
+    frames: Path, target: Path, line: int, row: dict[str, str], names: Sequence[str]
+) -> _Imported:
+    source, place = _find_image(frames, row["image"])
+    score = number("score", row["score"])
+    given = {name: number(name, row[name]) if row[name] else math.nan for name in names if name in row}
+    metadata = _metadata(source, needed=bool(set(names) - set(given)))
+    controls = _recorded(metadata) | given
+    frame = read_frame(source)
+    cropped = crop_data_bar(frame, metadata.data_bar_rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_png(target, cropped)
+    sample = Sample(
+        f"{FRAMES_FOLDER}/{target.name}",
+        score,
+        row.get("specimen", "unknown"),
+        row.get("field", str(place)),
+        tuple(controls[name] for name in names),
+    )
+    return _Imported(line, sample, metadata, cropped.shape != frame.shape)
+
+
+def _target_names(images: Sequence[str]) -> list[str]:
+    """`frames/<stem>.png` of each image; subfolders and, where still needed, numbers keep them apart.
+
+    Apart also where a file system does not tell capitals from small letters.
+    """
+    taken: set[str] = set()
+    names = []
+    for image in images:
+        place = PurePosixPath(image.replace("\\", "/"))
+        parts = [part for part in (*place.parent.parts, place.stem) if part.strip("/.")] or ["frame"]
+        whole = "-".join(parts)
+        stems = itertools.chain([parts[-1], whole], (f"{whole}-{again}" for again in itertools.count(2)))
+        stem = next(stem for stem in stems if stem.casefold() not in taken)
+        taken.add(stem.casefold())
+        names.append(f"{FRAMES_FOLDER}/{stem}.png")
+    return names
+
+
+def _recorded(metadata: ControlParameters) -> dict[str, float]:
+    values = (metadata.brightness, metadata.contrast, metadata.working_distance_mm)
+    return {
+        name: math.nan if value is None else value for name, value in zip(FROM_METADATA, values, strict=True)
+    }
+
+
+def _find_image(frames: Path, image: str) -> tuple[Path, PurePosixPath]:
+    """The image's file, links followed, and its place inside the folder."""
+    place = PurePosixPath(image.replace("\\", "/"))
+    if not image or not image.isprintable():
+        raise DatasetError(f"the image {image!r} is no usable name; write the file's path inside {frames}")
+    if place.is_absolute() or PureWindowsPath(image).drive or ".." in place.parts:
+        raise DatasetError(f"the image {image!r} leaves the folder {frames}; write a path inside it")
+    try:
+        path = (frames / place).resolve()
+        inside, there = path.is_relative_to(frames.resolve()), path.is_file()
+    except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links
+        inside, there = True, False
+    if not inside:
+        raise DatasetError(f"the image {image!r} links to a place outside {frames}; copy the file into it")
+    if not there:
+        raise DatasetError(f"the image {image!r} is no file in {frames}; correct the name, or delete the row")
+    return path, place
+
+
+def _metadata(path: Path, needed: bool) -> ControlParameters:
+    """The vendor's metadata; that it cannot be read matters only if the table leaves something to it."""
+    try:
+        return read_control_parameters(path)
+    except MetadataError:
+        if needed:
+            raise
+        return ControlParameters()
+
+
+# The whole
+
+
+def _unit_faults(
+    table: ScoreTable, imported: Sequence[_Imported], description: DatasetDescription
+) -> Iterator[Fault]:
+    for name in ("brightness", "contrast"):
+        units = {getattr(item.metadata, f"{name}_unit") for item in imported} - {None}
+        if len(units) > 1 and name in description.control_parameters and name not in table.columns:
+            message = (
+                f"{name} is recorded in {' and in '.join(sorted(units))}; add a column {name!r} in one unit"
+            )
+            yield table.fault(1, message)
+
+
+def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Imported]) -> Iterator[Fault]:
+    """What the dataset's own checks say, told of the lines of the table instead of the manifest's."""
+    if not imported:
+        return
+    line_of = defaultdict(int, {row: item.line for row, item in enumerate(imported, start=2)})
+    for fault in inspect_pixels(inspect(draft)).faults:
+        if fault.severity == "error":
+            told = re.sub(r"\bline (\d+)", lambda match: f"line {line_of[int(match[1])]}", fault.fault)
+            yield table.fault(line_of[fault.line] if fault.line else None, told)
+
+
+def _notes(
+    columns: Sequence[str], samples: Sequence[Sample], description: DatasetDescription
+) -> Iterator[str]:
+    if "specimen" not in columns:
+        yield "There is no column specimen: all frames count as one specimen, 'unknown'."
+    if "field" not in columns:
+        yield (
+            "There is no column field: every frame counts as a field of its own; "
+            "if several show one place, add it, or training and test frames will show the same things."
+        )
+    further = [name for name in description.control_parameters if name not in FROM_METADATA]
+    if further:
+        yield f"Taken as control parameters: {', '.join(further)}; networks will see them."
+    for index, name in enumerate(description.control_parameters):
+        missing = sum(math.isnan(sample.controls[index]) for sample in samples)
+        if missing:
+            yield f"{name} is missing for {missing} of {len(samples)} frames."
+    left_out = [name for name in columns if name not in (*MANIFEST_COLUMNS, *description.control_parameters)]
+    if left_out:
+        yield f"Left out: {', '.join(left_out)}."

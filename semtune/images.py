@@ -1,0 +1,300 @@
+"""Any image file becomes a grey frame; data bars are cropped; frames are cut into tiles.
+
+A file is known by its first bytes, not by its suffix: microscopes and people misname files. Whatever the
+bytes are, the only error that leaves this module is `DatasetError`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import stat
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from semtune.errors import DatasetError
+
+Frame = NDArray[np.uint8] | NDArray[np.uint16]
+"""Grey levels, shape (height, width)."""
+
+MAX_SIDE = 65_535
+MAX_PIXELS = 2**27
+"""A larger frame is refused from its header, before anything is decoded."""
+MAX_FILE_BYTES = 2**30
+
+_WARNINGS = Lock()
+"""Held while Python's warnings are changed, which all threads share."""
+_RESAVE = "save it again as a grey PNG or TIFF"
+_RECOPY = "copy it anew or remove it"
+
+
+def read_frame(path: Path) -> Frame:
+    """Read the grey levels of a PNG, TIFF, JPEG or BMP file, shape (height, width), uint8 or uint16.
+
+    Palette indices are mapped through the colour map; of a multi-page TIFF the first page is read; alpha is
+    dropped; colour becomes luma (Rec. 601: 0.299 R + 0.587 G + 0.114 B, rounded), so three equal channels
+    give that channel. Depths below 8 and between 8 and 16 bits are stretched to the full range of uint8
+    and uint16.
+
+    Raises:
+        DatasetError: If the file is missing, damaged, too large, or no grey or colour image of 1 to 16 bits.
+    """
+    try:
+        _check_file(path)
+        return _decoder(path)(path)
+    except DatasetError as fault:
+        raise DatasetError(f"{path}: {fault}") from fault.__cause__
+    except Exception as fault:  # decoders fail on damaged bytes in every way there is
+        what = " ".join(str(fault).split())[:120] or type(fault).__name__
+        raise DatasetError(f"{path}: damaged or incomplete image ({what}); {_RECOPY}") from fault
+
+
+def write_png(path: Path, frame: Frame) -> None:
+    """Write a frame as a lossless grey PNG of 8 or 16 bits; `read_frame` returns the same array."""
+    path.write_bytes(imagecodecs.png_encode(np.ascontiguousarray(frame), level=6))
+
+
+def to_uint8(frame: Frame) -> NDArray[np.uint8]:
+    """Grey levels as uint8: unchanged if they are; else round(g / 257), so that 65535 becomes 255.
+
+    The full range of uint16 is mapped, not the range in use: two frames stay comparable.
+    """
+    if frame.dtype == np.uint8:
+        return frame.astype(np.uint8, copy=False)
+    return ((frame.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def crop_data_bar(frame: Frame, height: int | None = None) -> Frame:
+    """The frame without the `height` rows at its bottom; None: without the bar that `find_data_bar` finds.
+
+    Raises:
+        DatasetError: If `0 <= height < rows of the frame` does not hold.
+    """
+    rows = find_data_bar(frame) if height is None else height
+    if not 0 <= rows < frame.shape[0]:
+        raise DatasetError(f"`0 <= height < {len(frame)}` must hold for a data bar, but got height={rows}")
+    return frame[: frame.shape[0] - rows]
+
+
+def find_data_bar(frame: Frame) -> int:
+    """Rows to crop at the bottom to remove a burned-in data bar; 0 where there is none.
+
+    A bar is a band of 8 rows to a quarter of the frame. It begins with a row of one grey level (among its
+    first eight: JPEG ripples), goes on with rows of which two fifths or more have one background level, and
+    carries writing: pixels far from the background, many of them of one level. Up to four rows of image may
+    follow below it (Zeiss). A dark or saturated band of a specimen carries none; in doubt nothing is cropped.
+    """
+    band = to_uint8(frame)[frame.shape[0] - frame.shape[0] // 4 :]
+    rows = band.shape[0]
+    if rows < 8:
+        return 0
+    background = int(np.bincount(band[rows // 2 :].ravel(), minlength=256).argmax())
+    inside = np.flatnonzero((_near(band, background, 4).mean(axis=1) >= 0.4) | _uniform_rows(band))
+    outside = np.setdiff1d(np.arange(inside.max(initial=0)), inside)
+    if not outside.size or inside[-1] < rows - 5:
+        return 0
+    first = int(outside[-1]) + 1
+    bar = band[first : inside[-1] + 1]
+    is_bar = len(bar) >= 8 and _uniform_rows(bar[:8]).any() and _has_writing(bar, background)
+    return rows - first if is_bar else 0
+
+
+def tiles(height: int, width: int, size: int, count: int) -> list[tuple[int, int]]:
+    """Positions (top, left) of at most `count` tiles of `size` x `size` pixels, row by row.
+
+    They form a grid as square as the frame's aspect allows, whose outer tiles touch the frame's edges; a
+    single row or column is centred. Fewer than `count` come where `count` has no near-square grid (5: 2 x 2)
+    or tiles would coincide.
+
+    Raises:
+        DatasetError: If the frame is smaller than a tile.
+        ValueError: If `size` or `count` is below 1.
+    """
+    if size < 1 or count < 1:
+        raise ValueError(f"`size >= 1` and `count >= 1` must hold, but got {size=}, {count=}")
+    if min(height, width) < size:
+        raise DatasetError(
+            f"a frame of {width} x {height} pixels is smaller than a tile of {size} x {size}; "
+            "leave the frame out or choose a smaller crop"
+        )
+    rows, columns = min(((r, count // r) for r in range(1, count + 1)), key=_unevenness(height, width))
+    return [(top, left) for top in _spread(height - size, rows) for left in _spread(width - size, columns)]
+
+
+def quieten_tifffile() -> None:
+    """Keep tifffile's log quiet: what it works around and matters is refused here as an error."""
+    logging.getLogger("tifffile").addFilter(_drop)
+
+
+def _drop(_: logging.LogRecord) -> bool:
+    return False
+
+
+# Data bars and tiles
+
+
+def _near(grey: NDArray[Any], level: int | NDArray[np.int16], distance: int) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = np.abs(grey.astype(np.int16) - level) <= distance
+    return near
+
+
+def _uniform_rows(grey: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    middle = np.median(grey, axis=1).astype(np.int16)[:, None]
+    uniform: NDArray[np.bool_] = _near(grey, middle, 8).mean(axis=1) >= 0.95  # 8: JPEG ripples
+    return uniform
+
+
+def _has_writing(bar: NDArray[np.uint8], background: int) -> bool:
+    rest = bar[~_near(bar, background, 16)]
+    if not 0.005 * bar.size <= rest.size <= 0.6 * bar.size:
+        return False
+    ink = int(np.bincount(rest, minlength=256).argmax())
+    return abs(ink - background) >= 64 and float(_near(rest, ink, 32).mean()) >= 0.4
+
+
+def _unevenness(height: int, width: int) -> Callable[[tuple[int, int]], tuple[bool, float, float]]:
+    def key(grid: tuple[int, int]) -> tuple[bool, float, float]:
+        rows, columns = grid
+        stretch = abs(math.log((width / columns) / (height / rows)))
+        long_cells = stretch > math.log(2) + 1e-9
+        return long_cells, 0 if long_cells else -rows * columns, stretch
+
+    return key
+
+
+def _spread(room: int, count: int) -> list[int]:
+    if count == 1:
+        return [room // 2]
+    return list(dict.fromkeys(round(index * room / (count - 1)) for index in range(count)))
+
+
+# Decoders
+
+
+def _check_file(path: Path) -> None:
+    try:
+        facts = path.stat()
+    except OSError as fault:
+        raise DatasetError(f"cannot be opened ({fault.strerror}); check the path") from fault
+    if not stat.S_ISREG(facts.st_mode):
+        raise DatasetError("is not a regular file; give an image file")
+    if not 0 < facts.st_size <= MAX_FILE_BYTES:
+        raise DatasetError(f"has {facts.st_size} bytes, not 1 to {MAX_FILE_BYTES}; {_RECOPY}")
+
+
+def _check_size(height: int, width: int) -> None:
+    if min(height, width) < 1:
+        raise DatasetError(f"has {width} x {height} pixels; {_RECOPY}")
+    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+        raise DatasetError(
+            f"has {width} x {height} pixels, over {MAX_SIDE} a side or {MAX_PIXELS} in all; crop it first"
+        )
+
+
+def _decoder(path: Path) -> Callable[[Path], Frame]:
+    with path.open("rb") as file:
+        head = file.read(8)
+    for magic, decode in _DECODERS:
+        if head.startswith(magic):
+            return decode
+    raise DatasetError(f"is no PNG, TIFF, JPEG or BMP file (it begins with {head!r}); {_RESAVE}")
+
+
+def _read_png(path: Path) -> Frame:
+    data = path.read_bytes()
+    if data[12:16] != b"IHDR":
+        raise DatasetError(f"damaged or incomplete image (no PNG header); {_RECOPY}")
+    _check_size(int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big"))
+    return _grey(imagecodecs.png_decode(data))  # unlike Pillow, keeps 16 bits of colour and checks every CRC
+
+
+def _read_jpeg_or_bmp(path: Path) -> Frame:
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opened = Image.open(path, formats=("JPEG", "BMP"))
+    with opened as picture:
+        _check_size(picture.height, picture.width)
+        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            raise DatasetError(f"has colours of kind {picture.mode}; {_RESAVE}")
+        return _grey(np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")))
+
+
+def _read_tiff(path: Path) -> Frame:
+    quieten_tifffile()
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0].aspage()
+        bits = _check_page(page, path.stat().st_size)
+        pixels = page.asarray(maxworkers=1)
+        if page.photometric.name == "PALETTE":
+            return _frame(_palette(page.colormap, bits)[pixels])
+        grey = _grey(np.moveaxis(pixels, 0, -1) if page.axes[:1] == "S" else pixels)
+        stretched = _stretch(grey, bits)
+        return np.invert(stretched) if page.photometric.name == "MINISWHITE" else stretched
+
+
+def _check_page(page: Any, file_bytes: int) -> int:  # noqa: ANN401 - tifffile ships no types
+    """Refuse what cannot become a frame before decoding; return the bits of a grey level."""
+    _check_size(page.imagelength, page.imagewidth)
+    bits, kind, photometric = page.bitspersample, page.sampleformat, page.photometric
+    if kind != tifffile.SAMPLEFORMAT.UINT or not isinstance(bits, int) or not 1 <= bits <= 16:
+        raise DatasetError(f"has pixels of {bits} bits, format {kind!r}, not unsigned 1 to 16; {_RESAVE}")
+    readable = ("MINISBLACK", "MINISWHITE", "PALETTE", "RGB") + ("YCBCR",) * (page.compression == 7)
+    if getattr(photometric, "name", "") not in readable or page.imagedepth != 1 or page.samplesperpixel > 4:
+        raise DatasetError(f"has {page.samplesperpixel} channels of kind {photometric!r}; {_RESAVE}")
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    if len(segments) < math.prod(page.chunked) or any(
+        size < 1 or start + size > file_bytes for start, size in segments
+    ):
+        raise DatasetError(f"damaged or incomplete image (missing strips); {_RECOPY}")
+    return bits
+
+
+def _grey(pixels: NDArray[Any]) -> Frame:
+    """Luma of (height, width) or (height, width, 1 to 4); alpha dropped."""
+    if pixels.ndim == 2:
+        return _frame(pixels)
+    if pixels.shape[2] <= 2:
+        return _frame(pixels[..., 0])
+    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
+    return _frame(((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(pixels.dtype))
+
+
+def _frame(levels: NDArray[Any]) -> Frame:
+    if levels.dtype.itemsize == 2:
+        return np.ascontiguousarray(levels, np.uint16)  # also in this machine's byte order
+    return np.ascontiguousarray(levels, np.uint8)
+
+
+def _stretch(grey: Frame, bits: int) -> Frame:
+    if bits in (8, 16):
+        return grey
+    top, full = 2**bits - 1, 255 if bits < 8 else 65_535
+    return _frame(((grey.astype(np.uint32) * full + top // 2) // top).astype(grey.dtype))
+
+
+def _palette(colours: NDArray[np.uint16], bits: int) -> Frame:
+    """Grey level of each index; `colours` has shape (3, 2**bits), 16 bits, though some writers use but 8."""
+    if bits > 8:
+        return _frame(_grey(colours.T[None])[0])
+    eight_bits = colours if colours.max() < 256 else colours >> 8
+    return _frame(_grey(eight_bits.T[None].astype(np.uint8))[0])
+
+
+_DECODERS: tuple[tuple[bytes, Callable[[Path], Frame]], ...] = (
+    (b"\x89PNG\r\n\x1a\n", _read_png),
+    (b"\xff\xd8\xff", _read_jpeg_or_bmp),
+    (b"BM", _read_jpeg_or_bmp),
+    (b"II*\0", _read_tiff),
+    (b"MM\0*", _read_tiff),
+    (b"II+\0", _read_tiff),
+    (b"MM\0+", _read_tiff),
+)

@@ -1,0 +1,259 @@
+"""Runs a search on Ray Tune: the director decides, Tune places trials on warm workers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from types import FrameType
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from semtune.config import TrialTask
+from semtune.errors import SearchError
+from semtune.results import EpochResult
+from semtune.search.director import Director, Order
+
+_TASK = "task"
+_LABEL = "trial"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a search may use, and what each of its trials takes."""
+
+    concurrent: int | None = None
+    """Trials at the same time; by default as many as fit."""
+    gpus_per_trial: float | None = None
+    """By default one GPU a trial where there are any."""
+    address: str | None = None
+    """Of a running Ray cluster; by default one is started on this machine."""
+    precision: str = "auto"
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How trials are laid out on the cluster."""
+
+    concurrent: int
+    cpus: int
+    gpus: float
+
+
+class RayTrial(tune.Trainable):  # type: ignore[misc]
+    """What Ray Tune sees of a warm worker."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Make the worker; it stays for all trials of this process."""
+        from semtune.search.worker import WarmWorker  # torch comes in here, on the worker only
+
+        self._worker = WarmWorker()
+        self._worker.start(TrialTask.model_validate(config[_TASK]))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take up the next trial in the same process."""
+        self._worker.start(TrialTask.model_validate(new_config[_TASK]))
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Do the next piece of the trial."""
+        return self._worker.advance()
+
+    def cleanup(self) -> None:
+        """Save what is unsaved."""
+        self._worker.stop()
+
+
+class _NotInSnapshots:
+    """Tune pickles its parts into snapshots; ours stay out of them: a search is resumed from its journal."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
+    """Hands the director's orders to Tune."""
+
+    def __init__(self, director: Director, concurrent: int, task_of: Callable[[Order], TrialTask]) -> None:
+        super().__init__(metric="validation_rmse", mode="min")
+        self._director, self._concurrent, self._task_of = director, concurrent, task_of
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._director.busy >= self._concurrent:
+            return None
+        order = self._director.next_order()
+        if order:
+            return {_LABEL: order.trial, _TASK: self._task_of(order).model_dump()}
+        return None if self._director.busy else str(Searcher.FINISHED)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the director learns it from the callback."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+
+class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore[misc]
+    """Brings each report to the director and its verdict to Tune; ASHA is behind the director."""
+
+    def __init__(self, director: Director) -> None:
+        super().__init__()
+        self._director = director
+        self.stopped: dict[str, str] = {}
+
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
+        name = trial.config[_LABEL]
+        epoch = _epoch(result)
+        reason = self._director.epoch_done(name, epoch) if epoch else None
+        if reason is None:
+            return str(TrialScheduler.CONTINUE)
+        self.stopped[name] = reason
+        return str(TrialScheduler.STOP)
+
+
+class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
+    """Tells the director how trials ended."""
+
+    def __init__(self, director: Director, verdicts: _Verdicts, prune: Callable[[list[str]], None]) -> None:
+        self._director, self._verdicts, self._prune = director, verdicts, prune
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        name, last = trial.config[_LABEL], trial.last_result or {}
+        if name in self._verdicts.stopped:
+            self._end(name, self._verdicts.stopped.pop(name), "")
+            return
+        epoch = _epoch(last)
+        if epoch:
+            self._director.epoch_done(name, epoch)
+        if "tested" in last:
+            self._director.tested(name, last["tested"]["validation_rmse"], last["tested"]["figures"])
+        if "timed" in last:
+            self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
+        self._end(name, last.get("reason", "epochs"), last.get("message", ""))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        self._end(trial.config[_LABEL], "lost", "the process of the trial died")
+
+    def _end(self, name: str, reason: Any, message: str) -> None:
+        self._director.ended(name, reason, message)
+        self._prune(self._director.unneeded)
+
+
+def run(
+    director: Director, task_of: Callable[[Order, Allotment], TrialTask], resources: Resources, trials_folder: Path
+) -> None:
+    """Run a search until the director has no more orders.
+
+    Args:
+        director: Decides; emits the events.
+        task_of: Turns an order into what a worker needs.
+        resources: What may be used.
+        trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
+
+    Raises:
+        SearchError: If the cluster cannot be reached or has too little for one trial.
+    """
+    scratch = Path(mkdtemp(prefix="semtune-"))
+    with _cluster(resources):
+        allotment = _allot(resources)
+        # Tune starts the workers of a custom searcher one after the other unless told otherwise.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
+        verdicts = _Verdicts(director)
+        endings = _Endings(director, verdicts, lambda names: _prune(trials_folder, names))
+        proposals = _Proposals(director, allotment.concurrent, lambda order: task_of(order, allotment))
+        tuner = tune.Tuner(
+            tune.with_resources(RayTrial, {"cpu": allotment.cpus, "gpu": allotment.gpus}),
+            tune_config=tune.TuneConfig(
+                num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True
+            ),
+            run_config=tune.RunConfig(
+                name="search", storage_path=str(scratch), verbose=0, callbacks=[endings],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+        try:
+            with _interruptible(director):
+                tuner.fit()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    director.close()
+
+
+def _epoch(result: dict[str, Any]) -> EpochResult | None:
+    flat = {key.removeprefix("epoch/"): value for key, value in result.items() if key.startswith("epoch/")}
+    found = result.get("epoch") or flat
+    return EpochResult(**found) if found else None
+
+
+@contextmanager
+def _cluster(resources: Resources) -> Iterator[None]:
+    """Connect to the cluster, or start one on this machine that ends with the search."""
+    try:
+        if resources.address:
+            ray.init(address=resources.address, log_to_driver=False, logging_level="ERROR")
+        else:
+            ray.init(
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
+                object_store_memory=100 * 2**20,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _allot(resources: Resources) -> Allotment:
+    """Lay trials out: on GPUs one a trial, else one a CPU core, unless asked otherwise."""
+    available = ray.cluster_resources()
+    cpus, gpus = int(available.get("CPU", 1)), float(available.get("GPU", 0))
+    per_trial = resources.gpus_per_trial if resources.gpus_per_trial is not None else min(gpus, 1.0)
+    if per_trial > gpus:
+        raise SearchError(f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial")
+    fitting = int(gpus / per_trial) if per_trial else cpus
+    concurrent = max(1, min(resources.concurrent or fitting, fitting, cpus))
+    return Allotment(concurrent, max(1, cpus // concurrent), per_trial)
+
+
+@contextmanager
+def _interruptible(director: Director) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM stops cleanly at the next epochs, the second at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        director.interrupt()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _prune(trials_folder: Path, names: list[str]) -> None:
+    """Remove the large files of trials that are no finalists."""
+    for name in names:
+        for file in (trials_folder / name).glob("*.safetensors*"):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""Asynchronous successive halving: Ray Tune's ASHA, asked about our trials by our names.
+
+Rungs are rebuilt by asking again in the old order, because Ray's snapshots do not hold them.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ray.tune.schedulers import ASHAScheduler, TrialScheduler
+
+from semtune.results import EpochResult
+
+
+class Halving:
+    """ASHA over the trials of one stratum.
+
+    Args:
+        epochs: Epochs of a whole trial.
+        grace_epochs: First rung: no trial stops before it.
+        reduction_factor: The best 1/reduction_factor pass each rung.
+    """
+
+    def __init__(self, epochs: int, grace_epochs: int, reduction_factor: float) -> None:
+        self._epochs = epochs
+        self._asha = ASHAScheduler(
+            time_attr="epoch",
+            metric="validation_rmse",
+            mode="min",
+            max_t=epochs,
+            grace_period=min(grace_epochs, epochs),
+            reduction_factor=reduction_factor,
+        )
+        self._known: set[str] = set()
+
+    def survives(self, trial: str, result: EpochResult) -> bool:
+        """Record an epoch and tell whether the trial may go on."""
+        if result.epoch >= self._epochs:
+            return True
+        stand_in = SimpleNamespace(trial_id=trial)
+        if trial not in self._known:
+            self._known.add(trial)
+            self._asha.on_trial_add(None, stand_in)
+        reported = {"epoch": result.epoch, "validation_rmse": result.validation_rmse}
+        verdict: str = self._asha.on_trial_result(None, stand_in, reported)
+        return verdict != TrialScheduler.STOP

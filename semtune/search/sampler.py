@@ -1,0 +1,102 @@
+"""Proposes hyperparameters with Optuna's TPE and tells the study the truth about every trial."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import Trial, TrialState
+
+from semtune.journal import FAILURES, StopReason
+from semtune.search.space import Parameter, SearchSpace, Value
+
+_NAME = "semtune_trial"  # user attribute of an Optuna trial: the name of ours
+
+
+class Sampler:
+    """One Optuna study of one stratum; the study lives in a file that optuna-dashboard opens.
+
+    Args:
+        space: What may be tried.
+        study_file: The study's journal file; made if it is missing.
+        study: Name of the study.
+        fixed: Hyperparameters that the stratum fixes.
+        seed: Seed of TPE.
+    """
+
+    def __init__(self, space: SearchSpace, study_file: Path, study: str, fixed: Mapping[str, Value], seed: int) -> None:
+        optuna.logging.set_verbosity(logging.WARNING)
+        self._space = space
+        self._fixed = dict(fixed)
+        self._study = optuna.create_study(
+            study_name=study,
+            storage=JournalStorage(JournalFileBackend(str(study_file))),
+            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_startup(space)),
+            direction="minimize",
+            load_if_exists=True,
+        )
+        self._asked: dict[str, Trial] = {
+            str(trial.user_attrs[_NAME]): Trial(self._study, trial._trial_id)
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if _NAME in trial.user_attrs
+        }
+        if space.settings.first and not self._study.get_trials(deepcopy=False):
+            self._study.enqueue_trial(space.settings.first)
+
+    def propose(self, trial: str) -> dict[str, Value]:
+        """Choose the hyperparameters of a new trial; what the space leaves out is left out here too."""
+        asked = self._study.ask()
+        asked.set_user_attr(_NAME, trial)
+        self._asked[trial] = asked
+        chosen: dict[str, Value] = {}
+        for parameter in self._space.parameters:
+            value = self._choose(asked, parameter, chosen)
+            if value is not None:
+                chosen[parameter.name] = value
+        return chosen
+
+    def _choose(self, asked: Trial, parameter: Parameter, chosen: Mapping[str, Value]) -> Value:
+        if parameter.name in self._fixed:
+            return self._fixed[parameter.name]
+        if not parameter.holds(chosen):
+            return parameter.otherwise
+        return suggest(asked, parameter)
+
+    def report(self, trial: str, epoch: int, validation_rmse: float) -> None:
+        """Tell an intermediate value; an epoch that was told before is left as it is."""
+        if trial in self._asked:
+            self._asked[trial].report(validation_rmse, epoch)
+
+    def tell(self, trial: str, reason: StopReason, validation_rmse: float | None) -> None:
+        """Tell how a trial ended: complete, pruned or failed; an interrupted one stays open."""
+        asked = self._asked.get(trial)
+        if asked is None or reason == "interrupted":
+            return
+        if reason == "epochs" and validation_rmse is not None:
+            self._study.tell(asked, validation_rmse)
+        else:
+            state = TrialState.FAIL if reason in FAILURES else TrialState.PRUNED
+            self._study.tell(asked, state=state)
+        del self._asked[trial]
+
+
+def suggest(asked: Trial, parameter: Parameter) -> Value:
+    """Draw one hyperparameter from its distribution."""
+    if parameter.distribution == "value":
+        return parameter.values[0]
+    if parameter.distribution == "choice":
+        choice: Value = asked.suggest_categorical(parameter.name, list(parameter.values))
+        return choice
+    low, high = (float(str(bound)) for bound in parameter.values)
+    if parameter.distribution == "int_uniform":
+        return asked.suggest_int(parameter.name, int(low), int(high))
+    return asked.suggest_float(parameter.name, low, high, log=parameter.distribution == "log_uniform")
+
+
+def _startup(space: SearchSpace) -> int:
+    """Random trials before TPE starts: a quarter of a stratum's share, between 3 and Optuna's own 10."""
+    return min(10, max(3, space.settings.trials // len(space.strata) // 4))

@@ -1,0 +1,204 @@
+"""A warm trial worker: one process serves many trials; imports, frames and the captured step stay.
+
+Knows nothing of Ray: it takes tasks and answers with reports, both plain names and numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from semtune.config import TrialTask
+from semtune.dataset.frames import open_frames
+from semtune.errors import DivergedError
+from semtune.results import EpochResult, Predictions, judge, rmse
+from semtune.timing import describe_processor, time_calls
+from semtune.training.checkpoint import read_checkpoint, read_facts, read_weights, write_checkpoint, write_weights
+from semtune.training.data import TrainingData, place
+from semtune.training.fit import fit, prepare_step, score_samples
+from semtune.training.samples import SampleTable, read_samples
+from semtune.training.step import TrainingStep
+
+CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
+_CHECKPOINT_SHARE = 0.02  # of the training time that may go into checkpoints
+_DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
+Report = dict[str, Any]
+"""`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `done`: those that apply."""
+
+
+class WarmWorker:
+    """Trains, tests and times trials, one after the other."""
+
+    def __init__(self) -> None:
+        self._samples_file = ""
+        self._table: SampleTable | None = None
+        self._data: TrainingData | None = None
+        self._step: TrainingStep | None = None
+        self._reports: Iterator[Report] = iter(())
+        self._task: TrialTask | None = None
+        self._unsaved = 0  # epochs done that no checkpoint holds yet
+
+    def start(self, task: TrialTask) -> None:
+        """Take up a task; what the one before left unsaved is saved first."""
+        self.stop()
+        self._task = task
+        self._reports = self._work(task)
+
+    def advance(self) -> Report:
+        """Do the next piece of the task: an epoch, the test, the timing. Never raises on a trial's failure."""
+        try:
+            return next(self._reports)
+        except DivergedError as error:
+            return self._failure("diverged", str(error))
+        except (torch.OutOfMemoryError, MemoryError):
+            self._step = None
+            return self._failure("out_of_memory", traceback.format_exc())
+        except Exception:
+            self._step = None
+            return self._failure("error", traceback.format_exc())
+
+    def stop(self) -> None:
+        """Leave the task; its last epochs are written to the checkpoint."""
+        if self._task is not None and self._step is not None and self._unsaved:
+            write_checkpoint(self._step, self._unsaved, Path(self._task.trial_folder) / CHECKPOINT)
+        self._unsaved = 0
+        self._task = None
+
+    def _failure(self, reason: str, message: str) -> Report:
+        self._unsaved = 0
+        return {"reason": reason, "message": message, "done": True}
+
+    def _work(self, task: TrialTask) -> Iterator[Report]:
+        torch.set_num_threads(task.threads)
+        Path(task.trial_folder).mkdir(parents=True, exist_ok=True)
+        table, data = self._load(task)
+        if task.role == "measure":
+            yield {**self._measure(task, data), "done": True}
+            return
+        last = None
+        for last in self._train(task, table, data):
+            if last.epoch < task.hyperparameters.epochs:
+                yield {"epoch": asdict(last), "done": False}
+        ending: Report = {"epoch": asdict(last)} if last else {}
+        if task.role == "final":
+            ending["tested"] = self._test(task, table, data)
+        yield {**ending, "reason": "epochs", "done": True}
+
+    def _load(self, task: TrialTask) -> tuple[SampleTable, TrainingData]:
+        """Samples and frames, read once for all trials of a search."""
+        if self._table is None or self._data is None or self._samples_file != task.samples_file:
+            table = read_samples(Path(task.samples_file))
+            store = open_frames(Path(table.cache_folder), table.digest)
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            parts = (table.train, table.validation, table.test)
+            self._data = place(store, table.controls, table.scores, parts, table.score_range, device)
+            self._table, self._samples_file, self._step = table, task.samples_file, None
+        return self._table, self._data
+
+    def _train(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Iterator[EpochResult]:
+        """Train from the trial's checkpoint on, or from the start; a trained trial only loads its weights.
+
+        Checkpoints take a bounded share of the training time; a trial that dies repeats the epochs behind
+        its last one, with the same values.
+        """
+        folder, settings = Path(task.trial_folder), task.hyperparameters
+        step = self._step = prepare_step(settings, data, task.seed, task.precision, self._step)
+        if _is_trained(task):
+            step.network.load_state_dict(read_weights(folder / WEIGHTS)[0])
+            return
+        done = read_checkpoint(step, folder / CHECKPOINT)
+        writing = sum(tensor.nbytes for tensor in step.state().values()) / _DISK_BYTES_PER_SECOND
+        trained = 0.0
+        for result in fit(settings, data, step, task.seed, done):
+            self._unsaved = result.epoch
+            trained += result.seconds
+            if writing < _CHECKPOINT_SHARE * trained:
+                start = time.perf_counter()
+                write_checkpoint(step, result.epoch, folder / CHECKPOINT)
+                trained, writing, self._unsaved = 0.0, time.perf_counter() - start, 0
+            if result.epoch == settings.epochs:
+                write_weights(step.network, _facts(task, table), folder / WEIGHTS)
+                self._unsaved = 0
+            yield result
+
+    def _test(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Report:
+        """Meet the test frames, with and without control parameters; write the predictions."""
+        if self._step is None:
+            raise RuntimeError("a trial must be trained before it is tested")
+        step, settings, folder = self._step, task.hyperparameters, Path(task.trial_folder)
+        predicted = table.predictions(data.test, score_samples(step, data, data.test, settings))
+        bare = score_samples(step, data, data.test, settings, with_controls=False)
+        validation = score_samples(step, data, data.validation, settings)
+        write_predictions(predicted, bare, folder / PREDICTIONS)
+        figures = {**judge(predicted), "test_rmse_without_controls": rmse(bare, table.scores[data.test])}
+        return {"validation_rmse": rmse(validation, table.scores[data.validation]), "figures": figures}
+
+    def _measure(self, task: TrialTask, data: TrainingData) -> Report:
+        """Time whole frames, from grey levels in memory to the score, one and 32 at once."""
+        step = prepare_step(task.hyperparameters, data, task.seed, task.precision, self._step)
+        self._step = step
+        weights, _ = read_weights(Path(task.trial_folder) / WEIGHTS)
+        step.network.load_state_dict(weights)
+        rows = np.resize(data.test, 32)
+        # Scores come back to the host, so a call ends when the device has done its work.
+        single = time_calls(lambda: score_samples(step, data, rows[:1], task.hyperparameters))
+        batch = time_calls(lambda: score_samples(step, data, rows, task.hyperparameters))
+        figures = {
+            "milliseconds_per_image": single.median,
+            "milliseconds_per_image_p95": single.p95,
+            "milliseconds_per_image_batch32": batch.median / len(rows),
+        }
+        return {"timed": {"figures": figures, "device": _describe(data.device, step, task)}}
+
+
+def _describe(device: torch.device, step: TrainingStep, task: TrialTask) -> str:
+    """Name what a scorer was timed on, precision included."""
+    precision = "bfloat16" if step.key.bfloat16 else "float32"
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else describe_processor(task.threads)
+    return f"{where}, {precision}"
+
+
+def write_predictions(predictions: Predictions, without_controls: NDArray[np.float64] | None, path: Path) -> None:
+    """Write predictions frame by frame as CSV: frame, field, reference, predicted, predicted without controls."""
+    bare = np.full(len(predictions.frames), np.nan) if without_controls is None else without_controls
+    beside = path.with_name(path.name + ".part")
+    with beside.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", "field", "reference_score", "predicted_score", "predicted_without_controls"])
+        columns = (predictions.reference_score.tolist(), predictions.predicted_score.tolist(), bare.tolist())
+        writer.writerows(zip(predictions.frames, predictions.fields, *columns, strict=True))
+    beside.replace(path)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions that `write_predictions` wrote."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    reference, predicted = (np.array([float(row[name]) for row in rows]) for name in ("reference_score", "predicted_score"))
+    return Predictions(tuple(row["frame"] for row in rows), tuple(row["field"] for row in rows), reference, predicted)
+
+
+def _is_trained(task: TrialTask) -> bool:
+    """Tell whether the trial's weights are those after its last epoch."""
+    weights = Path(task.trial_folder) / WEIGHTS
+    return weights.exists() and read_facts(weights).get("hyperparameters") == task.hyperparameters.model_dump()
+
+
+def _facts(task: TrialTask, table: SampleTable) -> dict[str, Any]:
+    """What is needed to rebuild and use the scorer."""
+    return {
+        "hyperparameters": task.hyperparameters.model_dump(),
+        "control_parameters": table.control_parameters.tolist(),
+        "score_range": list(table.score_range),
+        "dataset_digest": table.digest,
+        "trial": task.trial,
+    }

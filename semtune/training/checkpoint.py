@@ -1,0 +1,89 @@
+"""Checkpoints and weights on disk: safetensors, written beside and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from semtune.errors import SearchError
+from semtune.training.step import TrainingStep
+
+Facts = dict[str, Any]
+"""Plain JSON values that travel with tensors."""
+
+
+def write_checkpoint(step: TrainingStep, epochs_done: int, path: Path) -> None:
+    """Write all that a trial needs to go on: weights, buffers, optimiser state, epochs done."""
+    write_tensors(step.state(), {"epochs_done": epochs_done}, path)
+
+
+def read_checkpoint(step: TrainingStep, path: Path) -> int:
+    """Restore a trial in place.
+
+    Returns:
+        Epochs that the trial has behind it; 0, with the step untouched, if there is no checkpoint.
+
+    Raises:
+        SearchError: If the checkpoint is damaged or belongs to another architecture.
+    """
+    if not path.exists():
+        return 0
+    kept = step.state()
+    with _opened(path) as file:
+        if set(file.keys()) != set(kept):
+            raise SearchError(f"{path}: the checkpoint belongs to another network; delete it to train anew")
+        with torch.no_grad():
+            for name, tensor in kept.items():
+                tensor.copy_(file.get_tensor(name))
+        facts = _facts(file.metadata())
+    return int(str(facts["epochs_done"]))
+
+
+def write_weights(network: torch.nn.Module, facts: Facts, path: Path) -> None:
+    """Write a scorer's weights with the facts that are needed to rebuild and to use it."""
+    write_tensors(network.state_dict(), facts, path)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], Facts]:
+    """Read weights and facts.
+
+    Raises:
+        SearchError: If the file is missing or not a whole safetensors file.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _facts(file.metadata())
+
+
+def read_facts(path: Path) -> Facts:
+    """Read the facts of a weights file without its tensors."""
+    with _opened(path) as file:
+        return _facts(file.metadata())
+
+
+def write_tensors(tensors: dict[str, Tensor], facts: Facts, path: Path) -> None:
+    """Write tensors with facts beside `path`, flush to disk, rename: a half-written file is never seen."""
+    beside = path.with_name(path.name + ".part")
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, beside, {"facts": json.dumps(facts)})
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except (OSError, SafetensorError) as error:
+        raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def _facts(metadata: dict[str, str] | None) -> Facts:
+    facts: Facts = json.loads((metadata or {}).get("facts", "{}"))
+    return facts

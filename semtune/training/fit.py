@@ -1,0 +1,131 @@
+"""Training as a generator: one EpochResult an epoch; to stop a trial early, stop asking."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semtune.config import Hyperparameters
+from semtune.errors import DivergedError
+from semtune.results import EpochResult, rmse
+from semtune.training.augmentation import plan_epoch
+from semtune.training.data import TrainingData
+from semtune.training.predict import predict
+from semtune.training.step import StepKey, TrainingStep
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def prepare_step(
+    settings: Hyperparameters,
+    data: TrainingData,
+    seed: int,
+    precision: Precision,
+    earlier: TrainingStep | None,
+) -> TrainingStep:
+    """Return a step with fresh weights for a trial; an earlier step of the same shape is taken over.
+
+    Args:
+        settings: The trial's hyperparameters.
+        data: What it trains on.
+        seed: Seed of the weights.
+        precision: `auto` for bfloat16 where the device computes in it.
+        earlier: The step of the trial before, if any.
+    """
+    batch = min(settings.batch_size, len(data.train))
+    key = StepKey.of(settings, data.controls.shape[1], batch, uses_bfloat16(precision, data.device))
+    reusable = earlier is not None and earlier.key == key
+    step = (
+        earlier
+        if earlier is not None and reusable
+        else TrainingStep(key, data.frames, data.controls, data.scores)
+    )
+    step.reset(seed, settings.weight_decay)
+    step.network.set_scales(data.controls[data.train], data.scores[data.train])
+    return step
+
+
+def fit(
+    settings: Hyperparameters, data: TrainingData, step: TrainingStep, seed: int, epochs_done: int = 0
+) -> Iterator[EpochResult]:
+    """Train, yielding after every epoch.
+
+    Args:
+        settings: The trial's hyperparameters.
+        data: What to train and validate on.
+        step: A prepared step; holds the network and the optimiser's state.
+        seed: Seed of order, crops and dropout.
+        epochs_done: Epochs that the step's state has behind it already.
+
+    Raises:
+        DivergedError: If the loss became NaN or infinite.
+    """
+    steps = len(data.train) // step.key.batch_size
+    for epoch in range(epochs_done, settings.epochs):
+        start = time.perf_counter()
+        plan = plan_epoch(data.frames, data.train, settings.crop, settings.control_dropout, seed, epoch)
+        training_rmse = step.run_epoch(plan, learning_rates(settings, steps, epoch), seed + epoch)
+        if not math.isfinite(training_rmse):
+            raise DivergedError(f"the training error became {training_rmse} in epoch {epoch + 1}")
+        predicted = score_samples(step, data, data.validation, settings)
+        validation_rmse = rmse(predicted, data.scores[data.validation].double().cpu().numpy())
+        if not math.isfinite(validation_rmse):
+            raise DivergedError(f"the validation error became {validation_rmse} in epoch {epoch + 1}")
+        seconds = time.perf_counter() - start
+        yield EpochResult(epoch + 1, training_rmse, validation_rmse, steps * step.key.batch_size, seconds)
+
+
+def score_samples(
+    step: TrainingStep,
+    data: TrainingData,
+    rows: np.ndarray,
+    settings: Hyperparameters,
+    *,
+    with_controls: bool = True,
+) -> np.ndarray:
+    """Score samples as whole frames, in score points, shape (n,); higher is better.
+
+    Args:
+        step: Holds the trained network.
+        data: The samples.
+        rows: Which of them to score, shape (n,).
+        settings: For crop and tiles.
+        with_controls: Whether to show the control parameters.
+    """
+    controls = data.controls[torch.from_numpy(rows).to(data.device)] if with_controls else data.bare(rows)
+    return predict(
+        step.network,
+        data.frames,
+        rows,
+        controls,
+        crop=settings.crop,
+        tiles_per_frame=settings.tiles,
+        score_range=data.score_range,
+        bfloat16=step.key.bfloat16,
+    )
+
+
+def learning_rates(settings: Hyperparameters, steps: int, epoch: int) -> Tensor:
+    """Learning rate of each step of one epoch, shape (steps,)."""
+    done = epoch + (np.arange(steps) + 1) / max(steps, 1)
+    warm = np.minimum(done / settings.warmup_epochs, 1) if settings.warmup_epochs else np.ones(steps)
+    decay = np.ones(steps)
+    if settings.schedule == "cosine":
+        decay = 0.5 * (1 + np.cos(np.pi * np.minimum(done / settings.epochs, 1)))
+    return torch.from_numpy((settings.learning_rate * warm * decay).astype(np.float32))
+
+
+def uses_bfloat16(precision: Precision, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: as asked, or on `auto` where the device has the instructions."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

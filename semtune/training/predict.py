@@ -1,0 +1,70 @@
+"""Scores of whole frames: the mean over evenly spread tiles, clipped to the score range."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from semtune.images import tiles
+from semtune.networks import Scorer
+from semtune.training.augmentation import FramePixels
+from semtune.training.step import as_grey_levels
+
+_CROPS_AT_ONCE = 64
+
+
+def predict(
+    network: Scorer,
+    frames: FramePixels,
+    rows: NDArray[np.int64],
+    controls: Tensor,
+    *,
+    crop: int,
+    tiles_per_frame: int,
+    score_range: tuple[float, float],
+    bfloat16: bool = False,
+) -> NDArray[np.float64]:
+    """Score whole frames.
+
+    Args:
+        network: A trained scorer; it is left in evaluation mode.
+        frames: All frames.
+        rows: Which frames to score, shape (n,).
+        controls: Control parameters of these frames, shape (n, controls), on the network's device.
+        crop: Side of a tile, pixels.
+        tiles_per_frame: Most tiles to average.
+        score_range: Lowest and highest score; predictions are clipped to it.
+        bfloat16: Whether to compute in bfloat16.
+
+    Returns:
+        Predicted scores, shape (n,); higher is better.
+    """
+    geometry, owner = _tile_geometry(frames, rows, crop, tiles_per_frame)
+    device = controls.device
+    network.eval()
+    parts = []
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        for start in range(0, len(geometry), _CROPS_AT_ONCE):
+            part = geometry[start : start + _CROPS_AT_ONCE].to(frames.pixels.device)
+            crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], torch.zeros_like(part[:, 0]), crop)
+            members = owner[start : start + _CROPS_AT_ONCE].to(device)
+            parts.append(network(as_grey_levels(crops.to(device)), controls[members]))
+    scores = torch.cat(parts).double().cpu().numpy()
+    mean = np.bincount(owner, weights=scores, minlength=len(rows)) / np.bincount(owner, minlength=len(rows))
+    return np.clip(mean, *score_range)
+
+
+def _tile_geometry(
+    frames: FramePixels, rows: NDArray[np.int64], crop: int, count: int
+) -> tuple[Tensor, Tensor]:
+    """List all tiles of the frames: (frame, top, left), shape (tiles, 3), and the position in `rows` of each."""
+    heights, widths = frames.heights.cpu().numpy()[rows], frames.widths.cpu().numpy()[rows]
+    listed = [
+        (row, top, left, position)
+        for position, (row, height, width) in enumerate(zip(rows, heights, widths, strict=True))
+        for top, left in tiles(int(height), int(width), crop, count)
+    ]
+    table = torch.tensor(listed, dtype=torch.int64).reshape(-1, 4)
+    return table[:, :3], table[:, 3]

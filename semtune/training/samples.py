@@ -1,0 +1,75 @@
+"""The samples of a search as one file that workers read: names, scores, control parameters, split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semtune.dataset import Dataset, Split
+from semtune.results import Predictions, Scores
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """What trials and baselines of one search share, frames apart."""
+
+    digest: str
+    """Digest of the dataset; the frame cache bears its name."""
+    cache_folder: str
+    """Folder of the decoded frames."""
+    frames: NDArray[np.str_]
+    """Image paths relative to the dataset's folder, shape (samples,)."""
+    fields: NDArray[np.str_]
+    scores: Scores
+    """Reference scores, shape (samples,)."""
+    control_parameters: NDArray[np.str_]
+    controls: NDArray[np.float64]
+    """Shape (samples, controls); NaN where missing."""
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    score_range: tuple[float, float]
+
+    def predictions(self, rows: NDArray[np.int64], predicted: Scores) -> Predictions:
+        """Join predicted scores of some samples with their reference scores and fields."""
+        return Predictions(
+            tuple(self.frames[rows].tolist()), tuple(self.fields[rows].tolist()), self.scores[rows], predicted
+        )
+
+
+def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
+    """Arrange a dataset and its split as arrays."""
+    samples = dataset.samples
+    names = dataset.description.control_parameters
+    return SampleTable(
+        digest=dataset.digest,
+        cache_folder=str(cache_folder),
+        frames=np.array([sample.image for sample in samples]),
+        fields=np.array([sample.field for sample in samples]),
+        scores=np.array([sample.reference_score for sample in samples]),
+        control_parameters=np.array(names, dtype=np.str_),
+        controls=np.array([sample.controls for sample in samples], dtype=np.float64).reshape(len(samples), len(names)),
+        train=np.array(split.train, dtype=np.int64),
+        validation=np.array(split.validation, dtype=np.int64),
+        test=np.array(split.test, dtype=np.int64),
+        score_range=dataset.description.score_range,
+    )
+
+
+def write_samples(table: SampleTable, path: Path) -> None:
+    """Write a table; the arrays need no pickle to be read."""
+    beside = path.with_name(path.name + ".part.npz")
+    np.savez(beside, **{name: np.asarray(value) for name, value in vars(table).items()})
+    beside.replace(path)
+
+
+def read_samples(path: Path) -> SampleTable:
+    """Read a table that `write_samples` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        values = {name: arrays[name] for name in arrays.files}
+    low, high = (float(bound) for bound in values.pop("score_range"))
+    texts = {name: str(values.pop(name)) for name in ("digest", "cache_folder")}
+    return SampleTable(**texts, **values, score_range=(low, high))
