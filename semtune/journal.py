@@ -103,7 +103,14 @@ class SearchClosed(_Event):
 
 
 Event = (
-    SearchOpened | TrialStarted | EpochDone | TrialEnded | TrialTested | TrialTimed | BaselineFitted | SearchClosed
+    SearchOpened
+    | TrialStarted
+    | EpochDone
+    | TrialEnded
+    | TrialTested
+    | TrialTimed
+    | BaselineFitted
+    | SearchClosed
 )
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
@@ -165,7 +172,7 @@ class SearchRecord:
             self.baselines[event.name] = event
         elif isinstance(event, SearchClosed):
             self.closed = event
-        else:
+        elif event.trial in self.trials:  # else the line with its start was damaged
             self._add_to_trial(self.trials[event.trial], event)
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], event.at)
@@ -201,7 +208,9 @@ class SearchRecord:
     @property
     def best_validation_rmse(self) -> float | None:
         """Lowest RMSE on the validation frames of any trial that did not fail."""
-        known = [t.validation_rmse for t in self.trials.values() if not t.failed and t.validation_rmse is not None]
+        known = [
+            t.validation_rmse for t in self.trials.values() if not t.failed and t.validation_rmse is not None
+        ]
         return min(known, default=None)
 
 
@@ -219,7 +228,8 @@ class Journal:
 
     def append(self, event: Event) -> None:
         """Write one event; ends of trials and of the search are flushed to the disk itself."""
-        self._file.write(_EVENT.dump_json(event) + b"\n")
+        # The model's own method knows how NaN is written; the adapter of the union writes null.
+        self._file.write(event.model_dump_json().encode() + b"\n")
         self._file.flush()
         if not isinstance(event, EpochDone):
             os.fsync(self._file.fileno())

@@ -1,14 +1,44 @@
-"""What was asked of a search, kept beside its journal so that it can be resumed and reported."""
+"""What is asked of a search: checked before anything starts, kept beside its journal for all that comes later."""
 
 from __future__ import annotations
 
+import subprocess
+import sysconfig
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semtune.errors import SearchError
-from semtune.search.space import SearchSpace, Value, parse_space
+from semtune.dataset import Dataset
+from semtune.dataset.frames import FrameStore, decode_frames
+from semtune.dataset.manifest import read_dataset
+from semtune.dataset.split import by_field, split_fields
+from semtune.errors import ConfigError, DatasetError, SearchError
+from semtune.registry import nearest_name
+from semtune.search.space import SearchSpace, Value, parse_space, read_space
+from semtune.training.samples import SampleTable, tabulate
+
+Precision = Literal["auto", "float32", "bfloat16"]
+_PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What the command line asks of a new search; what it leaves out is up to the search space."""
+
+    space: str
+    """A file, or the name of a shipped space."""
+    data: Path
+    name: str
+    hyperparameters: Mapping[str, Value] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    precision: Precision = "auto"
+    leave_out_faulty: bool = False
 
 
 class SearchPlan(BaseModel):
@@ -22,6 +52,7 @@ class SearchPlan(BaseModel):
         dataset_folder: Where the frames were read.
         split: Names of the fields of each part.
         versions: Of the packages that computed it.
+        commit: Of semtune's source, where it runs from a checkout.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,7 +64,7 @@ class SearchPlan(BaseModel):
     space_text: str
     hyperparameters: dict[str, str | int | float | None]
     settings: dict[str, Any]
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
     dataset_name: str
     dataset_folder: str
     dataset_digest: str
@@ -46,11 +77,78 @@ class SearchPlan(BaseModel):
     split_seed: int
     split: dict[str, list[str]]
     versions: dict[str, str]
+    commit: str | None = None
 
     def space(self) -> SearchSpace:
         """Rebuild the search space with what the command line changed."""
         overrides: dict[str, Value] = dict(self.hyperparameters)
-        return parse_space(self.space_text, f"{self.space_name}.yaml", self.space_name).overridden(overrides, self.settings)
+        return parse_space(self.space_text, f"{self.space_name}.yaml", self.space_name).overridden(
+            overrides, self.settings
+        )
+
+
+def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
+    """Check all that can be checked before a search starts; writes nothing but decoded frames.
+
+    Args:
+        request: What is asked.
+        cache_folder: Where decoded frames are kept.
+
+    Returns:
+        The plan, and the samples with their split.
+
+    Raises:
+        ConfigError: If the search space is wrong, with file and line.
+        DatasetError: If the dataset is, with the way to leave faulty frames out.
+    """
+    space = read_space(find_space(request.space)).overridden(request.hyperparameters, request.settings)
+    dataset = read_dataset(request.data, request.leave_out_faulty)
+    split = by_field(dataset, space.settings.seed)
+    _check_sizes(_decode(dataset, cache_folder), space, dataset)
+    description = dataset.description
+    plan = SearchPlan(
+        search_id=uuid4().hex,
+        name=request.name,
+        created=time.time(),
+        space_name=space.name,
+        space_text=space.text,
+        hyperparameters=dict(request.hyperparameters),
+        settings=dict(request.settings),
+        precision=request.precision,
+        dataset_name=description.name or request.data.resolve().name,
+        dataset_folder=str(request.data.resolve()),
+        dataset_digest=dataset.digest,
+        dataset_origin=description.origin,
+        score_range=description.score_range,
+        rater_noise=description.rater_noise,
+        control_parameters=description.control_parameters,
+        frames=len(dataset.samples),
+        fields=len({sample.field for sample in dataset.samples}),
+        split_seed=space.settings.seed,
+        split=split_fields(dataset, split),
+        versions=_versions(),
+        commit=_commit(),
+    )
+    return plan, tabulate(dataset, split, cache_folder)
+
+
+def find_space(name: str) -> Path:
+    """Find a search space: a file, or one of the shipped ones by name.
+
+    Raises:
+        ConfigError: If there is neither.
+    """
+    if name.endswith((".yaml", ".yml")) and Path(name).exists():
+        return Path(name)
+    # Beside the package in a checkout, in the environment's share/ once installed.
+    folders = (Path(__file__).parents[1], Path(sysconfig.get_path("data"), "share", "semtune"))
+    shipped = {path.stem: path for folder in folders for path in folder.glob("search_spaces/*.yaml")}
+    stem = Path(name).name.removesuffix(".yaml")
+    if stem not in shipped:
+        raise ConfigError(
+            f"no search space {name!r}: neither a YAML file nor a shipped one; {nearest_name(stem, shipped)}"
+        )
+    return shipped[stem]
 
 
 def write_plan(plan: SearchPlan, path: Path) -> None:
@@ -70,3 +168,49 @@ def read_plan(path: Path) -> SearchPlan:
         return SearchPlan.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
+
+
+def _decode(dataset: Dataset, cache_folder: Path) -> FrameStore:
+    try:
+        return decode_frames(dataset, cache_folder)
+    except DatasetError as error:
+        raise DatasetError(
+            f"{error}\n`semtune check {dataset.folder}` lists all faults; --leave-out-faulty searches without them"
+        ) from error
+
+
+def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> None:
+    """Refuse frames that are smaller than the largest crop that the space can choose."""
+    crop = space.largest("crop")
+    small = [index for index in range(len(store)) if min(store.heights[index], store.widths[index]) < crop]
+    if small:
+        first = dataset.samples[small[0]].image
+        raise DatasetError(
+            f"{dataset.folder}: {len(small)} frames have a side below the crop of {crop} pixels, the first is "
+            f"{first}; choose a smaller --crop"
+        )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _commit() -> str | None:
+    """The commit of semtune's own source, marked if it was changed since; None outside a checkout."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        git = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return git.stdout.strip() or None

@@ -17,6 +17,8 @@ from scipy import stats
 
 Scores = NDArray[np.float64]
 Kind = Literal["network", "autofocus", "joint", "controls", "constant", "ceiling"]
+CLASSICAL: tuple[Kind, ...] = ("constant", "autofocus", "controls", "joint")
+"""The kinds of row that a network must beat, in the order of the comparison table."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,9 @@ def mae(predicted: Scores, reference: Scores) -> float:
 
 def r2(predicted: Scores, reference: Scores) -> float:
     """Share of the variance explained; 1 is perfect, 0 the constant mean; NaN for a constant reference."""
+    unexplained = float(np.sum(_errors(predicted, reference) ** 2))
     spread = float(np.sum((reference - np.mean(reference)) ** 2))
-    return 1 - float(np.sum(_errors(predicted, reference) ** 2)) / spread if spread else math.nan
+    return 1 - unexplained / spread if spread else math.nan
 
 
 def plcc(predicted: Scores, reference: Scores) -> float:
@@ -166,7 +169,12 @@ def best(results: Sequence[Result], key: str = "validation_rmse") -> Result:
     measured = [result for result in results if math.isfinite(getattr(result, key))]
     if not measured:
         raise ValueError(f"no result has a finite {key}")
-    return min(measured, key=lambda result: (getattr(result, key), result.milliseconds_per_image))
+
+    def error_then_time(result: Result) -> tuple[float, float]:
+        time = result.milliseconds_per_image
+        return getattr(result, key), math.inf if math.isnan(time) else time
+
+    return min(measured, key=error_then_time)
 
 
 def _errors(predicted: Scores, reference: Scores) -> Scores:

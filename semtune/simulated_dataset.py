@@ -80,7 +80,9 @@ def _description(seed: int, specialist: str) -> DatasetDescription:
     )
 
 
-def _write_field(folder: Path, field_index: int, *, settings: int, seed: int, specialist: str) -> list[Sample]:
+def _write_field(
+    folder: Path, field_index: int, *, settings: int, seed: int, specialist: str
+) -> list[Sample]:
     """Simulate and write one field, in a process of its own."""
     samples = []
     for setting, shot in enumerate(simulate_field(field_index, settings, seed, specialist)):

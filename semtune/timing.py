@@ -34,7 +34,7 @@ def time_calls(call: Callable[[], object], seconds: float = 1.0) -> Timing:
         call: What to time; it must do all its work anew and return when the device has done it.
         seconds: About how long to measure; at least 3 calls, at most 200.
     """
-    _repeat(call, _WARM_SECONDS, 1)
+    _repeat(call, min(seconds, _WARM_SECONDS), 1)
     spent = np.array(_repeat(call, seconds, _FEWEST_CALLS)) * 1e3
     return Timing(float(np.median(spent)), float(np.quantile(spent, 0.95)), len(spent))
 

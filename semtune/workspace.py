@@ -84,6 +84,11 @@ class Workspace:
         return self.path / "mlartifacts"
 
     @property
+    def champions(self) -> Path:
+        """Weights of promoted versions, downloaded once."""
+        return self.path / "champions"
+
+    @property
     def searches(self) -> Path:
         """A folder a search."""
         return self.path / "searches"

@@ -1,20 +1,21 @@
-"""The networks of Table 1: a frame and its control parameters in, a score out."""
+"""The networks of Table 1: a frame and its control parameters in, a score out.
+
+torch is imported when the first network is built: who only needs names, as the driver of a search does,
+is spared the seconds that it takes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from semtune.networks.head import Scorer
-from semtune.networks.pacf import pacf_trunk
-from semtune.networks.resnet import resnet_trunk
-from semtune.networks.vgg import vgg_trunk
 from semtune.registry import Registry
 
-__all__ = ["ARCHITECTURES", "Architecture", "Scorer"]
+if TYPE_CHECKING:
+    from torch import nn
+
+    from semtune.networks.head import ScoreNetwork
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,12 @@ class Architecture:
     """A network that can be trained, with the facts that tables and plans need about it."""
 
     name: str
-    trunk: Callable[[float], tuple[nn.Module, int]]
-    """From the dropout probability to (trunk, width of its features)."""
+    family: str
+    """Module of this package whose `trunk(name, dropout)` builds the trunk and tells the width of its features."""
     reference: str
     default_dropout: float
-    published_rmse: float
-    """RMSE in the paper's Table 1, score points, on the paper's own data."""
-    published_seconds: float
-    """Seconds per image in the paper's Table 1 (GTX 1080M, PyTorch 1.0)."""
 
-    def build(self, controls: int = 3, dropout: float | None = None) -> Scorer:
+    def build(self, controls: int = 3, dropout: float | None = None) -> ScoreNetwork:
         """Build the untrained network.
 
         Args:
@@ -41,11 +38,15 @@ class Architecture:
         Raises:
             ValueError: If `controls` is negative.
         """
+        from semtune.networks.head import ScoreNetwork
+
         if controls < 0:
             raise ValueError(f"`controls >= 0` must hold, but got {controls=}")
         probability = self.default_dropout if dropout is None else dropout
-        trunk, features = self.trunk(probability)
-        return Scorer(trunk, features, controls, probability)
+        built: tuple[nn.Module, int] = import_module(f"semtune.networks.{self.family}").trunk(
+            self.name, probability
+        )
+        return ScoreNetwork(*built, controls, probability)
 
 
 _VGG = "Simonyan and Zisserman 2015"
@@ -54,11 +55,11 @@ _RESNET = "He et al. 2016"
 ARCHITECTURES = Registry(
     "architecture",
     [
-        Architecture("pacf", pacf_trunk, "the paper; layer sizes ours", 0.0, 1.2256, 0.0050),
-        Architecture("vgg11", partial(vgg_trunk, "vgg11"), _VGG, 0.5, 1.4400, 0.0061),
-        Architecture("vgg13", partial(vgg_trunk, "vgg13"), _VGG, 0.5, 1.2035, 0.0076),
-        Architecture("vgg19", partial(vgg_trunk, "vgg19"), _VGG, 0.5, 1.3250, 0.0100),
-        Architecture("resnet50", partial(resnet_trunk, "resnet50"), _RESNET, 0.0, 0.8329, 0.0110),
-        Architecture("resnet101", partial(resnet_trunk, "resnet101"), _RESNET, 0.0, 0.8049, 0.0174),
+        Architecture("pacf", "pacf", "the paper; layer sizes ours", 0.0),
+        Architecture("vgg11", "vgg", _VGG, 0.5),
+        Architecture("vgg13", "vgg", _VGG, 0.5),
+        Architecture("vgg19", "vgg", _VGG, 0.5),
+        Architecture("resnet50", "resnet", _RESNET, 0.0),
+        Architecture("resnet101", "resnet", _RESNET, 0.0),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Scorer(nn.Module):
+class ScoreNetwork(nn.Module):
     """A trunk for the frame, in parallel with a small fully connected network for the control parameters.
 
     Everything that scoring needs travels in the state dict: the scale of the control parameters and of
@@ -76,7 +76,7 @@ class Scorer(nn.Module):
             scaled = torch.where(missing, 0.0, (controls - self.control_mean) / self.control_sd)
             branch = self.controls(torch.cat([scaled, missing.to(scaled.dtype)], 1))
             features = torch.cat([features, branch.to(features.dtype)], 1)
-        score = self.head(features).squeeze(1).float()
+        score: Tensor = self.head(features).squeeze(1).float()
         return score * self.score_sd + self.score_mean
 
 

@@ -7,13 +7,14 @@ from torch import nn
 _CHANNELS = (16, 32, 64, 128, 256)
 
 
-def pacf_trunk(dropout: float) -> tuple[nn.Module, int]:
+def trunk(name: str, dropout: float) -> tuple[nn.Module, int]:
     """Build PACF's trunk; the paper gives no layer sizes, these are ours.
 
     Five blocks of convolution (5x5, then 3x3), batch norm, ReLU and 2x2 max pooling, a global average and
     a fully connected layer: 0.5 M parameters with the head, 0.25 GMAC for 224x224 pixels.
 
     Args:
+        name: Unused: there is one PACF.
         dropout: Unused: PACF has dropout only in the head.
 
     Returns:

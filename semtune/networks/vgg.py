@@ -6,8 +6,12 @@ import torchvision
 from torch import nn
 
 
-def vgg_trunk(name: str, dropout: float) -> tuple[nn.Module, int]:
+def trunk(name: str, dropout: float) -> tuple[nn.Module, int]:
     """Build torchvision's `vgg11`, `vgg13` or `vgg19` (no batch norm, as in the paper) for grey frames.
+
+    Args:
+        name: The torchvision name.
+        dropout: Probability of dropping an activation between the fully connected layers.
 
     Returns:
         The trunk and the width of its features (4096).

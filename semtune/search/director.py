@@ -14,11 +14,22 @@ from pathlib import Path
 from typing import Literal
 
 from semtune.config import Hyperparameters
-from semtune.journal import FAILURES, EpochDone, Event, SearchRecord, StopReason, TrialEnded, TrialRecord, TrialStarted, TrialTested, TrialTimed
+from semtune.journal import (
+    FAILURES,
+    EpochDone,
+    Event,
+    SearchRecord,
+    StopReason,
+    TrialEnded,
+    TrialRecord,
+    TrialStarted,
+    TrialTested,
+    TrialTimed,
+)
 from semtune.results import EpochResult
 from semtune.search.halving import Halving
 from semtune.search.sampler import Sampler
-from semtune.search.space import SearchSpace
+from semtune.search.space import SearchSpace, Value
 
 Role = Literal["search", "final", "measure"]
 
@@ -71,6 +82,11 @@ class Director:
         return self._unfinished_trial() or self._new_trial() or self._final() or self._measurement()
 
     @property
+    def interrupted(self) -> bool:
+        """Whether the search was asked to stop."""
+        return self._interrupted
+
+    @property
     def busy(self) -> int:
         """Number of orders that workers are carrying out."""
         return len(self._live)
@@ -108,7 +124,10 @@ class Director:
         chosen = self._sampler(stratum).propose(name)
         hyperparameters = Hyperparameters.model_validate(chosen)
         started = TrialStarted(
-            trial=name, stratum=stratum, hyperparameters=hyperparameters.model_dump(), seed=self.space.settings.seed + number
+            trial=name,
+            stratum=stratum,
+            hyperparameters=hyperparameters.model_dump(),
+            seed=self.space.settings.seed + number,
         )
         self._add(started)
         return self._order(self.record.trials[name], "search")
@@ -143,7 +162,9 @@ class Director:
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first."""
         able = [t for t in self._trials_of(stratum) if not t.failed and t.validation_rmse is not None]
-        able.sort(key=lambda t: (len(t.epochs) < int(str(t.started.hyperparameters["epochs"])), t.validation_rmse))
+        able.sort(
+            key=lambda t: (len(t.epochs) < int(str(t.started.hyperparameters["epochs"])), t.validation_rmse)
+        )
         return able[: self.space.settings.finalists]
 
     def _measurement(self) -> Order | None:
@@ -221,7 +242,9 @@ class Director:
 
     def _sampler(self, stratum: str) -> Sampler:
         if stratum not in self._samplers:
-            fixed = {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
+            fixed: dict[str, Value] = (
+                {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
+            )
             seed = self.space.settings.seed + self.space.strata.index(stratum)
             self._samplers[stratum] = Sampler(self.space, self.study_file, stratum or "all", fixed, seed)
         return self._samplers[stratum]
@@ -229,5 +252,7 @@ class Director:
     def _halving(self, stratum: str) -> Halving:
         if stratum not in self._halvings:
             epochs = self.space.epochs(stratum)
-            self._halvings[stratum] = Halving(epochs, self.space.grace_epochs(stratum), self.space.settings.reduction_factor)
+            self._halvings[stratum] = Halving(
+                epochs, self.space.grace_epochs(stratum), self.space.settings.reduction_factor
+            )
         return self._halvings[stratum]

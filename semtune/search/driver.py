@@ -97,7 +97,9 @@ class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
             return {_LABEL: order.trial, _TASK: self._task_of(order).model_dump()}
         return None if self._director.busy else str(Searcher.FINISHED)
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Nothing: the director learns it from the callback."""
 
     def save(self, checkpoint_path: str) -> None:
@@ -154,7 +156,10 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
 
 
 def run(
-    director: Director, task_of: Callable[[Order, Allotment], TrialTask], resources: Resources, trials_folder: Path
+    director: Director,
+    task_of: Callable[[Order, Allotment], TrialTask],
+    resources: Resources,
+    trials_folder: Path,
 ) -> None:
     """Run a search until the director has no more orders.
 
@@ -181,7 +186,10 @@ def run(
                 num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True
             ),
             run_config=tune.RunConfig(
-                name="search", storage_path=str(scratch), verbose=0, callbacks=[endings],
+                name="search",
+                storage_path=str(scratch),
+                verbose=0,
+                callbacks=[endings],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
@@ -227,7 +235,9 @@ def _allot(resources: Resources) -> Allotment:
     cpus, gpus = int(available.get("CPU", 1)), float(available.get("GPU", 0))
     per_trial = resources.gpus_per_trial if resources.gpus_per_trial is not None else min(gpus, 1.0)
     if per_trial > gpus:
-        raise SearchError(f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial")
+        raise SearchError(
+            f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial"
+        )
     fitting = int(gpus / per_trial) if per_trial else cpus
     concurrent = max(1, min(resources.concurrent or fitting, fitting, cpus))
     return Allotment(concurrent, max(1, cpus // concurrent), per_trial)

@@ -5,6 +5,7 @@ Rungs are rebuilt by asking again in the old order, because Ray's snapshots do n
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
@@ -42,5 +43,13 @@ class Halving:
             self._known.add(trial)
             self._asha.on_trial_add(None, stand_in)
         reported = {"epoch": result.epoch, "validation_rmse": result.validation_rmse}
-        verdict: str = self._asha.on_trial_result(None, stand_in, reported)
-        return verdict != TrialScheduler.STOP
+        return str(self._asha.on_trial_result(None, stand_in, reported)) != str(TrialScheduler.STOP)
+
+
+def rungs(epochs: int, grace_epochs: int, reduction_factor: float) -> list[int]:
+    """Epochs at which ASHA may stop a trial, for plans."""
+    listed, epoch = [], float(grace_epochs)
+    while epoch < epochs:
+        listed.append(math.ceil(epoch))
+        epoch *= reduction_factor
+    return listed

@@ -28,7 +28,9 @@ class Sampler:
         seed: Seed of TPE.
     """
 
-    def __init__(self, space: SearchSpace, study_file: Path, study: str, fixed: Mapping[str, Value], seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, study_file: Path, study: str, fixed: Mapping[str, Value], seed: int
+    ) -> None:
         optuna.logging.set_verbosity(logging.WARNING)
         self._space = space
         self._fixed = dict(fixed)

@@ -76,6 +76,15 @@ class SearchSpace:
         """All architectures that the space can choose."""
         return tuple(str(value) for value in self._named("architecture").values)
 
+    def largest(self, name: str) -> int:
+        """The largest value that a whole-number hyperparameter can take."""
+        line = next((parameter for parameter in self.parameters if parameter.name == name), None)
+        default = int(Hyperparameters.model_fields[name].default)
+        if line is None:
+            return default
+        otherwise = [default if line.otherwise is None else line.otherwise] if line.when else []
+        return max(int(str(value)) for value in (*line.values, *otherwise))
+
     def epochs(self, stratum: str) -> int:
         """Epochs of a whole trial of a stratum; the longest where architectures of one stratum differ."""
         default = int(Hyperparameters.model_fields["epochs"].default)
@@ -169,7 +178,9 @@ def _entries(text: str, file: str) -> Iterator[tuple[str, Any, int]]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
     if pairs is None:
-        raise ConfigError(f"{file}:1: not a mapping; write a hyperparameter a line, e.g. `learning_rate: 1.0e-4`")
+        raise ConfigError(
+            f"{file}:1: not a mapping; write a hyperparameter a line, e.g. `learning_rate: 1.0e-4`"
+        )
     yield from entries
 
 

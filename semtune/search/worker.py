@@ -5,7 +5,6 @@ Knows nothing of Ray: it takes tasks and answers with reports, both plain names 
 
 from __future__ import annotations
 
-import csv
 import time
 import traceback
 from collections.abc import Iterator
@@ -15,14 +14,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import DivergedError
-from semtune.results import EpochResult, Predictions, judge, rmse
+from semtune.predictions import write_predictions
+from semtune.results import EpochResult, judge, rmse
 from semtune.timing import describe_processor, time_calls
-from semtune.training.checkpoint import read_checkpoint, read_facts, read_weights, write_checkpoint, write_weights
+from semtune.training.checkpoint import (
+    read_checkpoint,
+    read_facts,
+    read_weights,
+    write_checkpoint,
+    write_weights,
+)
 from semtune.training.data import TrainingData, place
 from semtune.training.fit import fit, prepare_step, score_samples
 from semtune.training.samples import SampleTable, read_samples
@@ -167,30 +172,12 @@ def _describe(device: torch.device, step: TrainingStep, task: TrialTask) -> str:
     return f"{where}, {precision}"
 
 
-def write_predictions(predictions: Predictions, without_controls: NDArray[np.float64] | None, path: Path) -> None:
-    """Write predictions frame by frame as CSV: frame, field, reference, predicted, predicted without controls."""
-    bare = np.full(len(predictions.frames), np.nan) if without_controls is None else without_controls
-    beside = path.with_name(path.name + ".part")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["frame", "field", "reference_score", "predicted_score", "predicted_without_controls"])
-        columns = (predictions.reference_score.tolist(), predictions.predicted_score.tolist(), bare.tolist())
-        writer.writerows(zip(predictions.frames, predictions.fields, *columns, strict=True))
-    beside.replace(path)
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Read predictions that `write_predictions` wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    reference, predicted = (np.array([float(row[name]) for row in rows]) for name in ("reference_score", "predicted_score"))
-    return Predictions(tuple(row["frame"] for row in rows), tuple(row["field"] for row in rows), reference, predicted)
-
-
 def _is_trained(task: TrialTask) -> bool:
     """Tell whether the trial's weights are those after its last epoch."""
     weights = Path(task.trial_folder) / WEIGHTS
-    return weights.exists() and read_facts(weights).get("hyperparameters") == task.hyperparameters.model_dump()
+    return (
+        weights.exists() and read_facts(weights).get("hyperparameters") == task.hyperparameters.model_dump()
+    )
 
 
 def _facts(task: TrialTask, table: SampleTable) -> dict[str, Any]:
@@ -200,5 +187,6 @@ def _facts(task: TrialTask, table: SampleTable) -> dict[str, Any]:
         "control_parameters": table.control_parameters.tolist(),
         "score_range": list(table.score_range),
         "dataset_digest": table.digest,
+        "dataset_origin": table.origin,
         "trial": task.trial,
     }

@@ -37,7 +37,7 @@ def read_checkpoint(step: TrainingStep, path: Path) -> int:
         return 0
     kept = step.state()
     with _opened(path) as file:
-        if set(file.keys()) != set(kept):
+        if _shapes_in(file) != {name: list(tensor.shape) for name, tensor in kept.items()}:
             raise SearchError(f"{path}: the checkpoint belongs to another network; delete it to train anew")
         with torch.no_grad():
             for name, tensor in kept.items():
@@ -82,6 +82,10 @@ def _opened(path: Path) -> safe_open:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
         raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def _shapes_in(file: safe_open) -> dict[str, list[int]]:
+    return {name: file.get_slice(name).get_shape() for name in file.keys()}
 
 
 def _facts(metadata: dict[str, str] | None) -> Facts:

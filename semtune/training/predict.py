@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from semtune.images import tiles
-from semtune.networks import Scorer
+from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import FramePixels
 from semtune.training.step import as_grey_levels
 
@@ -16,7 +16,7 @@ _CROPS_AT_ONCE = 64
 
 
 def predict(
-    network: Scorer,
+    network: ScoreNetwork,
     frames: FramePixels,
     rows: NDArray[np.int64],
     controls: Tensor,
@@ -39,7 +39,7 @@ def predict(
         bfloat16: Whether to compute in bfloat16.
 
     Returns:
-        Predicted scores, shape (n,); higher is better.
+        Predicted scores, shape (n,); higher is better; NaN where the network's answer is not finite.
     """
     geometry, owner = _tile_geometry(frames, rows, crop, tiles_per_frame)
     device = controls.device
@@ -53,7 +53,8 @@ def predict(
             parts.append(network(as_grey_levels(crops.to(device)), controls[members]))
     scores = torch.cat(parts).double().cpu().numpy()
     mean = np.bincount(owner, weights=scores, minlength=len(rows)) / np.bincount(owner, minlength=len(rows))
-    return np.clip(mean, *score_range)
+    # An infinite answer is none: clipped, it would hide that the network diverged.
+    return np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
 
 
 def _tile_geometry(

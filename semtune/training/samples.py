@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ class SampleTable:
 
     digest: str
     """Digest of the dataset; the frame cache bears its name."""
+    origin: str
+    """`simulated` or `measured`."""
     cache_folder: str
     """Folder of the decoded frames."""
     frames: NDArray[np.str_]
@@ -46,12 +49,15 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
     names = dataset.description.control_parameters
     return SampleTable(
         digest=dataset.digest,
+        origin=dataset.description.origin,
         cache_folder=str(cache_folder),
         frames=np.array([sample.image for sample in samples]),
         fields=np.array([sample.field for sample in samples]),
         scores=np.array([sample.reference_score for sample in samples]),
         control_parameters=np.array(names, dtype=np.str_),
-        controls=np.array([sample.controls for sample in samples], dtype=np.float64).reshape(len(samples), len(names)),
+        controls=np.array([sample.controls for sample in samples], dtype=np.float64).reshape(
+            len(samples), len(names)
+        ),
         train=np.array(split.train, dtype=np.int64),
         validation=np.array(split.validation, dtype=np.int64),
         test=np.array(split.test, dtype=np.int64),
@@ -62,14 +68,16 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
 def write_samples(table: SampleTable, path: Path) -> None:
     """Write a table; the arrays need no pickle to be read."""
     beside = path.with_name(path.name + ".part.npz")
-    np.savez(beside, **{name: np.asarray(value) for name, value in vars(table).items()})
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(table).items()}
+    np.savez(beside, **arrays)
     beside.replace(path)
 
 
 def read_samples(path: Path) -> SampleTable:
     """Read a table that `write_samples` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
-        values = {name: arrays[name] for name in arrays.files}
-    low, high = (float(bound) for bound in values.pop("score_range"))
-    texts = {name: str(values.pop(name)) for name in ("digest", "cache_folder")}
-    return SampleTable(**texts, **values, score_range=(low, high))
+        values: dict[str, Any] = {name: arrays[name] for name in arrays.files}
+    for name in ("digest", "origin", "cache_folder"):
+        values[name] = str(values[name])
+    low, high = values["score_range"].tolist()
+    return SampleTable(**{**values, "score_range": (low, high)})

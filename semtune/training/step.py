@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from semtune.config import Hyperparameters
-from semtune.networks import ARCHITECTURES, Scorer
+from semtune.networks import ARCHITECTURES
+from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import EpochPlan, FramePixels
 
 
@@ -58,7 +59,7 @@ class TrainingStep:
     def __init__(self, key: StepKey, frames: FramePixels, controls: Tensor, scores: Tensor) -> None:
         self.key = key
         self.device = scores.device
-        self.network: Scorer = _to_device(
+        self.network: ScoreNetwork = _to_device(
             ARCHITECTURES[key.architecture].build(key.controls, key.dropout), self.device
         )
         self.learning_rate = torch.zeros((), device=self.device)
@@ -116,8 +117,11 @@ class TrainingStep:
     def _load_plan(self, plan: EpochPlan, rates: Tensor) -> None:
         """Bring an epoch's plan to the device, into the buffers that a captured step reads."""
         if self._plan is None or self._plan.geometry.shape != plan.geometry.shape:
-            self._plan = EpochPlan(plan.geometry.to(self.device), plan.without_controls.to(self.device))
-            self._rates = rates.to(self.device)
+            geometry, bare = (
+                torch.empty_like(part, device=self.device) for part in (plan.geometry, plan.without_controls)
+            )
+            self._plan = EpochPlan(geometry, bare)
+            self._rates = torch.empty_like(rates, device=self.device)
             self._replay = None
         self._plan.geometry.copy_(plan.geometry, non_blocking=True)
         self._plan.without_controls.copy_(plan.without_controls, non_blocking=True)
@@ -128,8 +132,9 @@ class TrainingStep:
     def _prepare(self) -> Callable[[], None]:
         """Return what runs one step: itself on a CPU, a captured graph on CUDA."""
         if self.device.type != "cuda":
-            self._replay = self._step
-        elif self._frames.pixels.device == self.device:
+            # Not kept: a step that refers to itself would stay in memory until Python looks for cycles.
+            return self._step
+        if self._frames.pixels.device == self.device:
             self._replay = _captured(self._step, self._snapshot())
         else:
             self._replay = self._step_from_host()
@@ -207,7 +212,7 @@ def as_grey_levels(crops: Tensor) -> Tensor:
     return crops.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
-def _to_device(network: Scorer, device: torch.device) -> Scorer:
+def _to_device(network: ScoreNetwork, device: torch.device) -> ScoreNetwork:
     # torch's hints for Module.to lack the overload that takes a memory format.
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 

@@ -1,0 +1,133 @@
+"""The way to the champion: the best trial of a search meets the champion and the baselines on one set of frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semtune.dataset.frames import open_frames
+from semtune.errors import SearchError, TrackingError
+from semtune.promotion import CHAMPION, Decision, PairedDifference, decide
+from semtune.report.table import ComparisonTable, key
+from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference
+from semtune.scoring import Scorer
+from semtune.tracking.champion import (
+    ChampionFacts,
+    ChampionVersion,
+    champion,
+    download_weights,
+    register_champion,
+)
+from semtune.tracking.progress import run_ids
+from semtune.tracking.store import Store
+from semtune.training.samples import read_samples
+from semtune.workspace import SearchFolder, Workspace
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `promote` decided; the version is None where nothing changed."""
+
+    decision: Decision
+    trial: str
+    architecture: str
+    version: int | None
+
+
+def challenge(workspace: Workspace, store: Store, folder: SearchFolder, table: ComparisonTable) -> Promotion:
+    """Let the best trial of a search ask for the champion's place.
+
+    Args:
+        workspace: Where promoted weights are kept.
+        store: Of runs and models; it has all runs of the search.
+        folder: Of the search.
+        table: Its comparison table.
+
+    Raises:
+        SearchError: If no trial has met the test frames.
+    """
+    challenger = table.best_network
+    if challenger is None or challenger.trial is None:
+        raise SearchError(
+            f"no trial of {folder.name!r} has met the test frames; `semtune resume {folder.name}` finishes it"
+        )
+    now = champion(store)
+    incumbent, predictions = _incumbent(workspace, store, folder, now) if now else (None, None)
+    differences = _differences(table, challenger, predictions)
+    baselines = [row for row in table.rows if row.kind in CLASSICAL]
+    decision = decide(challenger, incumbent, baselines, differences=differences)
+    version = _register(store, folder, table, challenger, decision) if decision.promote else None
+    return Promotion(decision, challenger.trial, challenger.name, version)
+
+
+def load_champion(workspace: Workspace, store: Store) -> tuple[int, Scorer]:
+    """Load the scorer with the alias `champion`; returns its version too.
+
+    Raises:
+        TrackingError: If there is none, or its weights are gone.
+    """
+    now = champion(store)
+    if now is None:
+        raise TrackingError(
+            "there is no champion yet; `semtune promote NAME` makes the best trial of a search one"
+        )
+    return now.version, Scorer.from_weights(download_weights(store, now.version, workspace.champions))
+
+
+def _incumbent(
+    workspace: Workspace, store: Store, folder: SearchFolder, now: ChampionVersion
+) -> tuple[Result, Predictions]:
+    """Let the champion meet the test frames of this search, whatever frames it was promoted on."""
+    samples = read_samples(folder.samples)
+    frames = open_frames(Path(samples.cache_folder), samples.digest)
+    scorer = Scorer.from_weights(download_weights(store, now.version, workspace.champions))
+    names = samples.control_parameters.tolist()
+    known = [
+        {
+            name: value
+            for name, value in zip(names, row, strict=True)
+            if name in scorer.control_parameters and value == value
+        }
+        for row in samples.controls[samples.test].tolist()
+    ]
+    predicted = scorer.score_all([frames.frame(index) for index in samples.test], known)
+    predictions = samples.predictions(samples.test, predicted)
+    architecture = now.tags["semtune.architecture"]
+    row = replace(
+        Result(architecture, "network", trial=f"version {now.version}", run_id=now.run_id),
+        **judge(predictions),
+    )
+    return row, predictions
+
+
+def _differences(
+    table: ComparisonTable, challenger: Result, incumbent: Predictions | None
+) -> dict[str, PairedDifference]:
+    own = table.predictions.get(key(challenger))
+    if own is None:
+        return {}
+    rivals = {
+        row.name: table.predictions[key(row)]
+        for row in table.rows
+        if row.kind in CLASSICAL and key(row) in table.predictions
+    }
+    if incumbent is not None:
+        rivals[CHAMPION] = incumbent
+    return {name: paired_difference(own, rival) for name, rival in rivals.items()}
+
+
+def _register(
+    store: Store, folder: SearchFolder, table: ComparisonTable, challenger: Result, decision: Decision
+) -> int:
+    trial = str(challenger.trial)
+    run_id = run_ids(folder)[trial]
+    facts = ChampionFacts(
+        search=folder.name,
+        trial=trial,
+        architecture=challenger.name,
+        dataset_digest=table.dataset.digest,
+        test_rmse=challenger.test_rmse,
+        reason=decision.reason,
+        version=table.versions["semtune"],
+    )
+    return register_champion(store, run_id, folder.trials / trial / "weights.safetensors", facts)

@@ -1,0 +1,188 @@
+"""What long work looks like: a live table in a terminal, plain lines without one, JSON lines for machines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from semtune.journal import (
+    BaselineFitted,
+    EpochDone,
+    Event,
+    SearchOpened,
+    SearchRecord,
+    TrialEnded,
+    TrialRecord,
+    TrialStarted,
+    TrialTested,
+    as_json,
+    read_record,
+)
+from semtune.planning import read_plan
+from semtune.report.table import ComparisonTable
+from semtune.report.text import columns, notes, title
+from semtune.workspace import SearchFolder
+
+_REFRESHES_PER_SECOND = 2
+
+
+class SearchDisplay:
+    """Shows a running search; feed it every event.
+
+    Args:
+        folder: Of the search; what happened before this session is read from it when the session opens.
+    """
+
+    def __init__(self, folder: SearchFolder) -> None:
+        self._folder, self._console = folder, Console()
+        self._record, self._trials = SearchRecord(), 0
+        self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
+        live = Live(
+            get_renderable=self._render, console=self._console, refresh_per_second=_REFRESHES_PER_SECOND
+        )
+        self._live = live if self._console.is_terminal else None
+
+    def __enter__(self) -> SearchDisplay:
+        """Start drawing."""
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave the last picture on the screen."""
+        if self._live:
+            self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, SearchOpened):
+            self._open()
+        else:
+            self._record.add(event)
+        if self._live is None:
+            line = _line(event, self._record)
+            if line:
+                self._console.print(line, highlight=False, soft_wrap=True)
+
+    def _open(self) -> None:
+        """Take up the search as it stands; the journal has the opening event already."""
+        self._record = read_record(self._folder.journal)
+        self._trials = read_plan(self._folder.plan).space().settings.trials
+        self._frames_before, self._ended_before = self._record.frames_trained, _count_ended(self._record)
+
+    def _render(self) -> RenderableType:
+        return Group(_architecture_table(self._record), self._status())
+
+    def _status(self) -> Text:
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        ended = _count_ended(self._record)
+        parts = [
+            f"{ended}/{self._trials} trials ended",
+            f"{self._record.epochs_trained} epochs",
+            f"{(self._record.frames_trained - self._frames_before) / seconds:.0f} frames/s",
+            f"{_duration(seconds)} so far",
+        ]
+        new = ended - self._ended_before
+        if new and ended < self._trials:
+            parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
+        return Text("  ".join(parts), style="dim")
+
+
+def print_event_as_json(event: Event) -> None:
+    """Show an event as one line of JSON."""
+    Console(soft_wrap=True).print(as_json(event), markup=False, highlight=False)
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Draw a table; all columns but the first are set to the right."""
+    Console().print(_table(headers, rows, title))
+
+
+def print_comparison(table: ComparisonTable) -> None:
+    """Draw the comparison table of a search with its notes."""
+    shown = columns(table)
+    # Without a terminal nothing is cut: whoever reads a log wants the whole row.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(_table(shown.headers, shown.rows, title(table)))
+    for note in notes(table):
+        console.print(Text(f"- {note}", style="dim"))
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for index, header in enumerate(headers):
+        table.add_column(header, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _architecture_table(record: SearchRecord) -> Table:
+    headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "last epochs")
+    names = dict.fromkeys(trial.architecture for trial in record.trials.values())
+    rows = [
+        _architecture_row(name, [t for t in record.trials.values() if t.architecture == name])
+        for name in names
+    ]
+    return _table(headers, rows)
+
+
+def _architecture_row(name: str, trials: list[TrialRecord]) -> tuple[str, ...]:
+    running = [trial for trial in trials if trial.reason is None]
+    known = [t for t in trials if not t.failed and t.validation_rmse is not None]
+    best = min(known, key=lambda trial: trial.validation_rmse or 0.0, default=None)
+    return (
+        name,
+        str(len(trials)),
+        " ".join(f"{trial.name.removeprefix('trial-')}:{len(trial.epochs)}" for trial in running),
+        str(sum(len(trial.epochs) for trial in trials)),
+        f"{best.validation_rmse:.3f}" if best else "",
+        _sparkline([epoch.validation_rmse for epoch in best.epochs][-16:]) if best else "",
+    )
+
+
+def _sparkline(values: list[float]) -> str:
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return "".join("▁▂▃▄▅▆▇█"[round(7 * (value - low) / span)] for value in values)
+
+
+def _line(event: Event, record: SearchRecord) -> str:
+    if isinstance(event, TrialStarted):
+        settings = ", ".join(_settings(event.hyperparameters))
+        return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}"
+    if isinstance(event, EpochDone):
+        return f"{event.trial}  epoch {event.result.epoch:<3d} validation RMSE {event.result.validation_rmse:.3f}"
+    if isinstance(event, TrialEnded):
+        trial = record.trials[event.trial]
+        rmse = "-" if trial.validation_rmse is None else f"{trial.validation_rmse:.3f}"
+        reason = event.message.strip().splitlines()[-1] if event.message else ""
+        return f"{event.trial}  ended     {event.reason} after {len(trial.epochs)} epochs, RMSE {rmse}  {reason}".rstrip()
+    if isinstance(event, TrialTested):
+        return f"{event.trial}  tested    test RMSE {event.figures['test_rmse']:.3f}"
+    if isinstance(event, BaselineFitted):
+        return f"{event.name}  fitted    test RMSE {event.figures['test_rmse']:.3f}"
+    return ""
+
+
+def _settings(hyperparameters: dict[str, Any]) -> Iterator[str]:
+    for name in ("learning_rate", "batch_size", "optimizer", "epochs", "crop"):
+        value = hyperparameters[name]
+        yield f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+
+
+def _count_ended(record: SearchRecord) -> int:
+    return sum(trial.reason not in (None, "interrupted") for trial in record.trials.values())
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

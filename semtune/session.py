@@ -1,0 +1,129 @@
+"""One process's work on a search: everything it decides is in the journal before anyone hears of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from semtune.config import TrialTask
+from semtune.dataset.frames import open_frames
+from semtune.errors import SearchError
+from semtune.journal import Event, Journal, SearchClosed, SearchOpened, SearchRecord, SearchState, read_record
+from semtune.opponents import fit_opponents
+from semtune.planning import SearchPlan
+from semtune.search.director import Director, Order
+from semtune.search.driver import Allotment, Resources, run
+from semtune.training.samples import read_samples
+from semtune.workspace import SearchFolder
+
+Observer = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a session ended."""
+
+    state: SearchState
+    message: str
+    record: SearchRecord
+
+
+def run_session(
+    folder: SearchFolder, plan: SearchPlan, resources: Resources, seconds: float | None, observe: Observer
+) -> Outcome:
+    """Work on a search, new or not, until it is finished, failed or interrupted.
+
+    Args:
+        folder: Of a search whose plan and samples are written.
+        plan: The search's.
+        resources: What may be used.
+        seconds: Time budget of the trials.
+        observe: Called with each event, after it is in the journal.
+
+    Raises:
+        SearchError: If another process works on the search, or the cluster cannot serve it.
+    """
+    with _only_one(folder):
+        record = read_record(folder.journal)
+        journal = Journal(folder.journal)
+
+        def publish(event: Event) -> None:
+            journal.append(event)
+            observe(event)
+
+        def conclude(state: SearchState, message: str = "") -> Outcome:
+            closed = SearchClosed(state=state, message=message)
+            record.add(closed)
+            publish(closed)
+            return Outcome(state, message, record)
+
+        opened = SearchOpened(pid=os.getpid(), host=platform.node())
+        record.add(opened)
+        publish(opened)
+        director = Director(plan.space(), record, folder.study, publish, seconds)
+        try:
+            run(
+                director,
+                lambda order, allotment: _task(folder, plan, order, allotment),
+                resources,
+                folder.trials,
+            )
+            if director.interrupted:
+                return conclude("interrupted")
+            for baseline in _missing_opponents(folder, record):
+                record.add(baseline)
+                publish(baseline)
+        except KeyboardInterrupt:
+            return conclude("interrupted")
+        except BaseException as error:
+            conclude("failed", f"{type(error).__name__}: {error}")
+            raise
+        return conclude("failed", director.failure) if director.failure else conclude("finished")
+
+
+def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
+    """Tell whether a process works on the search, and how the last one left it."""
+    try:
+        with _only_one(folder):
+            return record.closed.state if record.closed else "interrupted"
+    except SearchError:
+        return "running"
+
+
+def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:
+    if record.baselines:
+        return
+    table = read_samples(folder.samples)
+    store = open_frames(Path(table.cache_folder), table.digest)
+    yield from fit_opponents(table, store, folder.baselines)
+
+
+def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allotment) -> TrialTask:
+    return TrialTask(
+        trial=order.trial,
+        role=order.role,
+        hyperparameters=order.hyperparameters,
+        seed=order.seed,
+        trial_folder=str(folder.trials / order.trial),
+        samples_file=str(folder.samples),
+        threads=allotment.cpus,
+        precision=plan.precision,
+    )
+
+
+@contextmanager
+def _only_one(folder: SearchFolder) -> Iterator[None]:
+    """Hold the search's lock, which the system releases when the process dies, however it dies."""
+    try:
+        with FileLock(folder.path / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise SearchError(
+            f"search {folder.name!r} is running in another process; wait for it or stop it"
+        ) from None

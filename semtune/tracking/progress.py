@@ -1,0 +1,49 @@
+"""How far a search's journal has been sent to MLflow, and the run of each trial there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from semtune.journal import read_events
+from semtune.workspace import SearchFolder
+
+
+class Progress(BaseModel):
+    """What `tracked.json` holds. If it is lost, the journal is sent again, which adds nothing."""
+
+    position: int = 0
+    """Bytes of the journal that MLflow has."""
+    experiment_id: str = ""
+    runs: dict[str, str] = Field(default_factory=dict)
+    """MLflow's run ids by name of the trial or baseline; the parent run under the empty name."""
+
+
+def read_progress(path: Path) -> Progress:
+    """Read the progress; nothing sent if the file is missing or damaged."""
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return Progress()
+
+
+def write_progress(progress: Progress, path: Path) -> None:
+    """Write the progress beside, flush it to the disk and rename."""
+    beside = path.with_name(path.name + ".part")
+    with beside.open("wb") as file:
+        file.write(progress.model_dump_json().encode())
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def unsent(folder: SearchFolder) -> int:
+    """Number of journal events that MLflow does not have yet."""
+    return sum(1 for _ in read_events(folder.journal, read_progress(folder.tracked).position))
+
+
+def run_ids(folder: SearchFolder) -> dict[str, str]:
+    """MLflow's run ids by name of the trial or baseline, as far as they have been sent."""
+    return read_progress(folder.tracked).runs

@@ -1,0 +1,250 @@
+"""One function a command, each readable top to bottom: the table of contents of the program."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semtune.errors import SearchError
+from semtune.journal import Event, SearchRecord, read_record
+from semtune.planning import SearchPlan, SearchRequest, plan_search, read_plan, write_plan
+from semtune.predictions import read_predictions
+from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
+from semtune.results import Predictions
+from semtune.search.driver import Resources
+from semtune.search.halving import rungs
+from semtune.session import Outcome, run_session, state_of
+from semtune.tracking.champion import rollback as roll_back
+from semtune.tracking.layout import TrackedSearch
+from semtune.tracking.progress import run_ids
+from semtune.tracking.sender import Sent
+from semtune.tracking.sender import sync as send_all
+from semtune.tracking.store import open_store
+from semtune.tracking.writer import TrackingWriter
+from semtune.training.samples import write_samples
+from semtune.workspace import SearchFolder, Workspace
+
+if TYPE_CHECKING:
+    from semtune.candidacy import Promotion
+    from semtune.scoring import ScoredFrame
+
+Observer = Callable[[Event], None]
+_LOG = logging.getLogger("semtune")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Where and for how long a session works on a search."""
+
+    resources: Resources
+    seconds: float | None = None
+    tracking_uri: str | None = None
+
+
+def search(
+    workspace: Workspace, request: SearchRequest, conditions: Conditions, observe: Observer
+) -> Outcome:
+    """Start a search and work on it to its end."""
+    folder = workspace.search(request.name)
+    _refuse_taken(folder)
+    plan, samples = plan_search(request, workspace.frames)
+    try:
+        folder.path.mkdir(parents=True)
+    except FileExistsError:
+        _refuse_taken(folder)
+    write_samples(samples, folder.samples)
+    write_plan(plan, folder.plan)
+    return _work(workspace, folder, plan, conditions, observe)
+
+
+def resume(
+    workspace: Workspace, name: str, settings: Mapping[str, Any], conditions: Conditions, observe: Observer
+) -> Outcome:
+    """Go on with a search that was interrupted or died, or extend a finished one by further trials."""
+    folder = workspace.existing(name)
+    plan = read_plan(folder.plan)
+    changed = {name: value for name, value in settings.items() if value is not None}
+    plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
+    plan.space()
+    write_plan(plan, folder.plan)
+    return _work(workspace, folder, plan, conditions, observe)
+
+
+def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
+    """Tell what a search would do, without starting it."""
+    _refuse_taken(workspace.search(request.name))
+    plan, _ = plan_search(request, workspace.frames)
+    space = plan.space()
+    strata = [
+        {
+            "name": stratum or "all architectures",
+            "trials": space.share(stratum),
+            "epochs": space.epochs(stratum),
+            "rungs": rungs(
+                space.epochs(stratum), space.grace_epochs(stratum), space.settings.reduction_factor
+            ),
+        }
+        for stratum in space.strata
+    ]
+    return {
+        "digest": plan.dataset_digest,
+        "frames": plan.frames,
+        "fields": plan.fields,
+        "strata": strata,
+        "most_epochs": sum(int(str(each["trials"])) * int(str(each["epochs"])) for each in strata),
+    }
+
+
+def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
+    """Summarise all searches of a workspace, oldest first."""
+    return [_summary(folder) for folder in workspace.all()]
+
+
+def report(workspace: Workspace, name: str) -> ComparisonTable:
+    """Build Table 1 of a search from its journal and its predictions."""
+    folder = workspace.existing(name)
+    plan, record = read_plan(folder.plan), read_record(folder.journal)
+    facts = DatasetFacts(
+        digest=plan.dataset_digest,
+        origin=plan.dataset_origin,
+        frames=plan.frames,
+        fields=plan.fields,
+        split=plan.split,
+        seed=plan.split_seed,
+        score_range=plan.score_range,
+        name=plan.dataset_name,
+        rater_noise=plan.rater_noise,
+    )
+    predictions = _predictions(folder, record)
+    return build_table(name, record, facts, plan.versions, run_ids(folder), predictions, plan.commit)
+
+
+def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
+    """Write a comparison table to files; the suffix of each picks its format."""
+    texts = {path: report_as(table, path.suffix) for path in files}
+    for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def report_as(table: ComparisonTable, suffix: str) -> str:
+    """Turn a comparison table into text of a format."""
+    return TABLE_WRITERS[suffix].write(table)
+
+
+def promote(workspace: Workspace, name: str, tracking_uri: str | None) -> Promotion:
+    """Make the best trial of a search the champion, unless it loses to a baseline or to the champion."""
+    from semtune.candidacy import challenge  # torch comes in here
+
+    folder = workspace.existing(name)
+    store = open_store(workspace, tracking_uri)
+    send_all(store, folder, tracked(read_plan(folder.plan)))
+    return challenge(workspace, store, folder, report(workspace, name))
+
+
+def rollback(workspace: Workspace, tracking_uri: str | None) -> tuple[int, int]:
+    """Give the alias back to the champion before; returns (version that was, version that is)."""
+    return roll_back(open_store(workspace, tracking_uri))
+
+
+def score(
+    workspace: Workspace, paths: Sequence[Path], controls: Mapping[str, float], tracking_uri: str | None
+) -> tuple[int, list[ScoredFrame]]:
+    """Score images with the champion; returns its version and the scores."""
+    from semtune.candidacy import load_champion
+    from semtune.scoring import image_files
+
+    files = image_files(paths)
+    version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
+    return version, [scorer.score_file(file, controls) for file in files]
+
+
+def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
+    """Send what MLflow does not have of a search yet."""
+    folder = workspace.existing(name)
+    return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)))
+
+
+def tracked(plan: SearchPlan) -> TrackedSearch:
+    """Tell tracking what holds for all runs of a search."""
+    settings = plan.space().settings
+    return TrackedSearch(
+        name=plan.name,
+        search_id=plan.search_id,
+        parameters={
+            "search_space": plan.space_name,
+            **settings.model_dump(exclude={"first"}),
+            **plan.hyperparameters,
+            "precision": plan.precision,
+            "split_seed": plan.split_seed,
+        },
+        dataset_name=plan.dataset_name,
+        dataset_digest=plan.dataset_digest,
+        dataset_folder=plan.dataset_folder,
+        dataset_profile={
+            "frames": plan.frames,
+            "fields": plan.fields,
+            "origin": plan.dataset_origin,
+            "test_fields": len(plan.split["test"]),
+        },
+        device="",
+        version=plan.versions["semtune"],
+    )
+
+
+def _work(
+    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions, observe: Observer
+) -> Outcome:
+    writer = TrackingWriter(open_store(workspace, conditions.tracking_uri), folder, tracked(plan))
+
+    def heard(event: Event) -> None:
+        writer.notify()
+        observe(event)
+
+    try:
+        return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
+    finally:
+        unsent = writer.close()
+        if unsent:
+            _LOG.warning(
+                "%d events wait in the journal (%s); `semtune sync %s` sends them",
+                unsent,
+                writer.problem,
+                plan.name,
+            )
+
+
+def _refuse_taken(folder: SearchFolder) -> None:
+    if folder.path.exists():
+        raise SearchError(
+            f"a search named {folder.name!r} exists already; `semtune resume {folder.name}` goes on with it, "
+            "another --name starts anew"
+        )
+
+
+def _summary(folder: SearchFolder) -> dict[str, Any]:
+    record = read_record(folder.journal)
+    return {
+        "name": folder.name,
+        "state": state_of(folder, record),
+        "trials": len(record.trials),
+        "finished": sum(trial.reason == "epochs" for trial in record.trials.values()),
+        "epochs": record.epochs_trained,
+        "frames_trained": record.frames_trained,
+        "seconds": round(record.seconds, 1),
+        "best_validation_rmse": record.best_validation_rmse,
+    }
+
+
+def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:
+    """Predictions of the test frames that are at hand, by trial or baseline."""
+    files = {name: folder.baselines / f"{name}.csv" for name in record.baselines}
+    files |= {
+        name: folder.trials / name / "predictions.csv"
+        for name, trial in record.trials.items()
+        if trial.tested
+    }
+    return {name: read_predictions(file) for name, file in files.items() if file.exists()}
