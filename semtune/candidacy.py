@@ -1,15 +1,15 @@
-"""The way to the champion: the best trial of a search meets the champion and the baselines on one set of frames."""
+"""The way to the champion: the best trial of a search meets it and the baselines on the same frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError, TrackingError
 from semtune.promotion import CHAMPION, Decision, PairedDifference, decide
 from semtune.report.table import ComparisonTable, key
-from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference
+from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference, with_figures
 from semtune.scoring import Scorer
 from semtune.tracking.champion import (
     ChampionFacts,
@@ -93,11 +93,8 @@ def _incumbent(
     predicted = scorer.score_all([frames.frame(index) for index in samples.test], known)
     predictions = samples.predictions(samples.test, predicted)
     architecture = now.tags["semtune.architecture"]
-    row = replace(
-        Result(architecture, "network", trial=f"version {now.version}", run_id=now.run_id),
-        **judge(predictions),
-    )
-    return row, predictions
+    row = Result(architecture, "network", trial=f"version {now.version}", run_id=now.run_id)
+    return with_figures(row, judge(predictions)), predictions
 
 
 def _differences(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,7 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from semtune.environment import quiet_environment
-from semtune.errors import ConfigError, SemtuneError
+from semtune.errors import SemtuneError
+from semtune.cli_options import (
+    AddressOption,
+    BudgetOption,
+    ConcurrentOption,
+    GpusOption,
+    JsonOption,
+    TrialsOption,
+    UriOption,
+    WorkspaceOption,
+    cell,
+    cores,
+    explanation,
+    parse_controls,
+    parse_seconds,
+)
 from semtune.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -29,23 +42,6 @@ app = typer.Typer(
     help="Find the network that scores the quality of SEM frames as a specialist does, and prove it.",
 )
 
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", envvar="SEMTUNE_WORKSPACE", help="Folder that holds everything.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-UriOption = Annotated[
-    str | None,
-    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; by default a database in the workspace."),
-]
-ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")]
-GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs a trial, fractions allowed.")]
-AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluster, e.g. auto.")]
-BudgetOption = Annotated[
-    str | None, typer.Option(help="Time for the trials, e.g. 30m or 2h; finals come after it.")
-]
-TrialsOption = Annotated[
-    int | None, typer.Option(min=1, help="Number of trials, all architectures together.")
-]
 HERE = Path("semtune-workspace")
 
 
@@ -86,7 +82,7 @@ def simulate(
             settings,
             seed,
             profile,
-            _cores(),
+            cores(),
             lambda done: progress.update(task, completed=done),
         )
     facts = {"folder": str(folder), "frames": frames, "fields": fields, "seed": seed}
@@ -164,10 +160,10 @@ def search(
     place = _workspace(workspace)
     if dry_run:
         facts = workflow.explain(place, request)
-        _report(facts, as_json, _explanation(facts))
+        _report(facts, as_json, explanation(facts))
         return
     conditions = workflow.Conditions(
-        Resources(concurrent, gpus_per_trial, address), _seconds(time_budget), tracking_uri
+        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
     )
     outcome = _observed(
         place, name, as_json, lambda observe: workflow.search(place, request, conditions, observe)
@@ -193,7 +189,7 @@ def resume(
 
     place = _workspace(workspace)
     conditions = workflow.Conditions(
-        Resources(concurrent, gpus_per_trial, address), _seconds(time_budget), tracking_uri
+        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
     )
     outcome = _observed(
         place,
@@ -225,7 +221,7 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
         "seconds",
         "best validation RMSE",
     )
-    print_table(headers, [tuple(_cell(value) for value in each.values()) for each in searches], "Searches")
+    print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
 
 
 @app.command()
@@ -298,7 +294,7 @@ def score(
     """Score images with the champion; control parameters not given are read from the vendor's metadata."""
     from semtune import workflow
 
-    version, scored = workflow.score(_workspace(workspace), frames, _controls(controls), tracking_uri)
+    version, scored = workflow.score(_workspace(workspace), frames, parse_controls(controls), tracking_uri)
     facts = [
         {"frame": each.frame, "score": each.score, "model_version": version, "controls": each.controls,
          "missing": list(each.missing)}
@@ -381,50 +377,3 @@ def _conclude(outcome: Outcome, name: str, as_json: bool) -> None:
 
 def _workspace(path: Path) -> Workspace:
     return Workspace(path.expanduser().resolve())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _seconds(text: str | None) -> float | None:
-    """Parse a duration such as 90s, 30m, 1h30m."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
-    if not found or not any(found.groups()):
-        raise ConfigError(f"--time-budget: {text!r} is no duration; write e.g. 30m, 2h or 1h30m")
-    hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return 3600.0 * hours + 60 * minutes + seconds
-
-
-def _controls(text: str) -> dict[str, float]:
-    """Parse control parameters such as brightness=50,contrast=45."""
-    given = {}
-    for part in filter(None, text.split(",")):
-        name, separator, value = part.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if not separator or not math.isfinite(number):
-            raise ConfigError(
-                f"--controls: {part!r} is not name=number; write e.g. brightness=50,contrast=45"
-            )
-        given[name.strip()] = number
-    return given
-
-
-def _explanation(facts: dict[str, Any]) -> str:
-    lines = [f"{facts['frames']} frames of {facts['fields']} fields, digest {facts['digest'][:12]}"]
-    for stratum in facts["strata"]:
-        rungs = ", ".join(map(str, stratum["rungs"])) or "none"
-        lines.append(
-            f"{stratum['name']}: {stratum['trials']} trials of up to {stratum['epochs']} epochs, rungs at {rungs}"
-        )
-    lines.append(f"at most {facts['most_epochs']} epochs; nothing was started")
-    return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)

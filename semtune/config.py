@@ -1,4 +1,4 @@
-"""The settings of a trial and of a search: names, ranges and documented defaults, checked once, at the door."""
+"""The settings of a trial and of a search: names, ranges and defaults, checked once, at the door."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Hyperparameters(BaseModel):
         control_dropout: Share of the training crops that are shown without control parameters, so that
             frames without any can be scored.
         epochs: Passes over the training frames.
+        frames_per_epoch: Training frames that one epoch draws, anew each time; by default all.
         crop: Side of the square crops, in pixels.
         tiles: Crops whose scores are averaged when a whole frame is scored.
     """
@@ -40,6 +41,7 @@ class Hyperparameters(BaseModel):
     dropout: Fraction | None = None
     control_dropout: Annotated[float, Field(ge=0, le=1)] = 0.2
     epochs: int = Field(100, ge=1, le=100_000)
+    frames_per_epoch: Annotated[int, Field(ge=1)] | None = None
     crop: int = Field(224, ge=64, le=480)
     tiles: int = Field(4, ge=1, le=64)
 

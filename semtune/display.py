@@ -159,12 +159,14 @@ def _line(event: Event, record: SearchRecord) -> str:
         settings = ", ".join(_settings(event.hyperparameters))
         return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}"
     if isinstance(event, EpochDone):
-        return f"{event.trial}  epoch {event.result.epoch:<3d} validation RMSE {event.result.validation_rmse:.3f}"
+        result = event.result
+        return f"{event.trial}  epoch {result.epoch:<3d} validation RMSE {result.validation_rmse:.3f}"
     if isinstance(event, TrialEnded):
         trial = record.trials[event.trial]
         rmse = "-" if trial.validation_rmse is None else f"{trial.validation_rmse:.3f}"
-        reason = event.message.strip().splitlines()[-1] if event.message else ""
-        return f"{event.trial}  ended     {event.reason} after {len(trial.epochs)} epochs, RMSE {rmse}  {reason}".rstrip()
+        why = event.message.strip().splitlines()[-1] if event.message else ""
+        epochs = f"{event.reason} after {len(trial.epochs)} epochs"
+        return f"{event.trial}  ended     {epochs}, RMSE {rmse}  {why}".rstrip()
     if isinstance(event, TrialTested):
         return f"{event.trial}  tested    test RMSE {event.figures['test_rmse']:.3f}"
     if isinstance(event, BaselineFitted):

@@ -6,7 +6,6 @@ tracking writer sends it to MLflow. A line that a crash cut short is left out.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -124,6 +123,8 @@ class TrialRecord:
     ended: TrialEnded | None = None
     tested: TrialTested | None = None
     timed: TrialTimed | None = None
+    searched: EpochResult | None = None
+    """The last epoch under the scheduler: what ranks trials, unmoved by the epochs of a final."""
 
     @property
     def name(self) -> str:
@@ -185,6 +186,7 @@ class SearchRecord:
             trial.epochs.append(event.result)
         elif isinstance(event, TrialEnded):
             trial.ended = event
+            trial.searched = trial.epochs[-1] if trial.epochs else None
         elif isinstance(event, TrialTested):
             trial.tested = event
         else:
@@ -274,5 +276,5 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def as_json(event: Event) -> str:
-    """One event as a JSON line, for `--json` output."""
-    return json.dumps(_EVENT.dump_python(event, mode="json"))
+    """One event as a line of plain JSON, for machines; what is not finite is null."""
+    return _EVENT.dump_json(event).decode()

@@ -15,6 +15,8 @@ from semtune.results import judge, rmse
 from semtune.timing import describe_processor, time_calls
 from semtune.training.samples import SampleTable
 
+OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
+"""Names of all rows that a search is compared with."""
 _SECONDS = 0.05  # to time a function for; one call takes some microseconds
 
 

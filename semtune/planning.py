@@ -1,7 +1,8 @@
-"""What is asked of a search: checked before anything starts, kept beside its journal for all that comes later."""
+"""What is asked of a search: checked before it starts, kept beside its journal for all that comes later."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sysconfig
 import time
@@ -20,7 +21,9 @@ from semtune.dataset.manifest import read_dataset
 from semtune.dataset.split import by_field, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.registry import nearest_name
-from semtune.search.space import SearchSpace, Value, parse_space, read_space
+from semtune.search.line import Value
+from semtune.search.space import SearchSpace, parse_space, read_space
+from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -53,6 +56,7 @@ class SearchPlan(BaseModel):
         split: Names of the fields of each part.
         versions: Of the packages that computed it.
         commit: Of semtune's source, where it runs from a checkout.
+        hardware: Processor and cores of the machine that started the search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +82,7 @@ class SearchPlan(BaseModel):
     split: dict[str, list[str]]
     versions: dict[str, str]
     commit: str | None = None
+    hardware: str | None = None
 
     def space(self) -> SearchSpace:
         """Rebuild the search space with what the command line changed."""
@@ -128,6 +133,7 @@ def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan,
         split=split_fields(dataset, split),
         versions=_versions(),
         commit=_commit(),
+        hardware=describe_processor(os.cpu_count() or 1),
     )
     return plan, tabulate(dataset, split, cache_folder)
 
@@ -175,7 +181,7 @@ def _decode(dataset: Dataset, cache_folder: Path) -> FrameStore:
         return decode_frames(dataset, cache_folder)
     except DatasetError as error:
         raise DatasetError(
-            f"{error}\n`semtune check {dataset.folder}` lists all faults; --leave-out-faulty searches without them"
+            f"{error}\n`semtune check {dataset.folder}` lists all faults; --leave-out-faulty leaves them out"
         ) from error
 
 
@@ -186,8 +192,8 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
     if small:
         first = dataset.samples[small[0]].image
         raise DatasetError(
-            f"{dataset.folder}: {len(small)} frames have a side below the crop of {crop} pixels, the first is "
-            f"{first}; choose a smaller --crop"
+            f"{dataset.folder}: {len(small)} frames have a side below the crop of {crop} pixels, "
+            f"the first is {first}; choose a smaller --crop"
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -69,6 +69,16 @@ class Result:
     run_id: str | None = None
     details: Mapping[str, str | float] = field(default_factory=dict)
     """What belongs to this kind alone: hyperparameters, other maps, RMSE without control parameters."""
+
+
+_FIGURES = frozenset(each.name for each in fields(Result) if each.type == "float")
+
+
+def with_figures(row: Result, figures: Mapping[str, float]) -> Result:
+    """Take figures into a row: into its fields where it has them, else into its details."""
+    known = {name: value for name, value in figures.items() if name in _FIGURES}
+    others = {name: value for name, value in figures.items() if name not in _FIGURES}
+    return replace(row, **known, details={**row.details, **others})  # type: ignore[arg-type]
 
 
 def rmse(predicted: Scores, reference: Scores) -> float:

@@ -60,7 +60,7 @@ class Scorer:
         network.load_state_dict(tensors)
         low, high = facts["score_range"]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(device).to(memory_format=torch.channels_last)
         return cls(network, settings, names, (float(low), float(high)), facts["dataset_origin"])
 
     def score(self, frame: Frame, controls: Mapping[str, float] | None = None) -> float:

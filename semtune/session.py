@@ -15,7 +15,7 @@ from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
 from semtune.journal import Event, Journal, SearchClosed, SearchOpened, SearchRecord, SearchState, read_record
-from semtune.opponents import fit_opponents
+from semtune.opponents import OPPONENTS, fit_opponents
 from semtune.planning import SearchPlan
 from semtune.search.director import Director, Order
 from semtune.search.driver import Allotment, Resources, run
@@ -97,7 +97,8 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
 
 
 def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:
-    if record.baselines:
+    """Fit the opponents unless all are there; those of a session that died meanwhile are fitted again."""
+    if set(OPPONENTS) <= set(record.baselines):
         return
     table = read_samples(folder.samples)
     store = open_frames(Path(table.cache_folder), table.digest)

@@ -118,13 +118,21 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         name=plan.dataset_name,
         rater_noise=plan.rater_noise,
     )
-    predictions = _predictions(folder, record)
-    return build_table(name, record, facts, plan.versions, run_ids(folder), predictions, plan.commit)
+    return build_table(
+        name,
+        record,
+        facts,
+        plan.versions,
+        run_ids(folder),
+        _predictions(folder, record),
+        plan.commit,
+        plan.hardware,
+    )
 
 
 def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
     """Write a comparison table to files; the suffix of each picks its format."""
-    texts = {path: report_as(table, path.suffix) for path in files}
+    texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

@@ -44,7 +44,11 @@ ONE_OF_EACH = [
     TrialTested(trial="trial-0000", validation_rmse=1.0, figures={"test_rmse": 1.0, "test_r2": math.nan}),
     TrialTimed(trial="trial-0000", figures={"milliseconds_per_image": 1.5}, device="one CPU"),
     BaselineFitted(
-        name="entropy", kind="autofocus", figures={"test_rmse": math.inf}, facts={"map": "affine"}, device="CPU"
+        name="entropy",
+        kind="autofocus",
+        figures={"test_rmse": math.inf},
+        facts={"map": "affine"},
+        device="CPU",
     ),
     SearchClosed(state="finished"),
 ]
@@ -142,7 +146,14 @@ def test_a_journal_cut_anywhere_keeps_its_whole_lines(tmp_path_factory, lost):
 
 @pytest.mark.parametrize(
     "line",
-    [b'{"event": "of_a_later_version", "at": 1.0}', b"not json", b"\xff\xfe", b"", b"[]", b'{"event": "epoch_done"}'],
+    [
+        b'{"event": "of_a_later_version", "at": 1.0}',
+        b"not json",
+        b"\xff\xfe",
+        b"",
+        b"[]",
+        b'{"event": "epoch_done"}',
+    ],
 )
 def test_a_line_that_cannot_be_read_is_left_out(path, line):
     events = ONE_OF_EACH[:2]
@@ -153,7 +164,9 @@ def test_a_line_that_cannot_be_read_is_left_out(path, line):
 
 
 def test_an_event_of_a_trial_whose_start_is_lost_is_left_out(path):
-    record = read_record(written(path, [event for event in ONE_OF_EACH if not isinstance(event, TrialStarted)]))
+    record = read_record(
+        written(path, [event for event in ONE_OF_EACH if not isinstance(event, TrialStarted)])
+    )
     assert record.trials == {}
     assert record.closed is not None
 
@@ -171,7 +184,12 @@ def folded(*events):
 def test_a_record_tells_each_trial(path):
     record = read_record(written(path, ONE_OF_EACH))
     trial = record.trials["trial-0000"]
-    assert (trial.name, trial.architecture, trial.reason, trial.failed) == ("trial-0000", "pacf", "error", True)
+    assert (trial.name, trial.architecture, trial.reason, trial.failed) == (
+        "trial-0000",
+        "pacf",
+        "error",
+        True,
+    )
     assert trial.validation_rmse == 1.0
     assert trial.tested.figures["test_rmse"] == 1.0
     assert trial.timed.device == "one CPU"
@@ -218,7 +236,9 @@ def test_the_seconds_are_those_that_processes_worked():
 
 
 def test_a_search_that_is_taken_up_again_is_open_again():
-    record = folded(SearchOpened(pid=1, host="a"), SearchClosed(state="interrupted"), SearchOpened(pid=2, host="a"))
+    record = folded(
+        SearchOpened(pid=1, host="a"), SearchClosed(state="interrupted"), SearchOpened(pid=2, host="a")
+    )
     assert record.closed is None
 
 

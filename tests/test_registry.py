@@ -38,7 +38,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(lenses):
 
 
 def test_a_name_like_no_other_is_answered_with_all(lenses):
-    with pytest.raises(UnknownNameError, match="named 'xyz'; known: objective, condenser, aperture$"):
+    with pytest.raises(UnknownNameError, match=r"named 'xyz'; known: objective, condenser, aperture$"):
         lenses["xyz"]
 
 

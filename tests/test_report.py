@@ -299,7 +299,8 @@ def test_json_keeps_its_contract(table):
     for row in content["rows"]:
         assert list(row)[:13] == [
             "name", "kind", "test_rmse", "test_rmse_low", "test_rmse_high", "test_r2", "test_plcc",
-            "test_srcc", "milliseconds_per_image", "milliseconds_per_image_batch32", "device", "trial", "run_id",
+            "test_srcc", "milliseconds_per_image", "milliseconds_per_image_batch32", "device", "trial",
+            "run_id",
         ]  # fmt: skip
 
 

@@ -22,7 +22,14 @@ from semtune.training.checkpoint import (
     write_checkpoint,
     write_weights,
 )
-from semtune.training.fit import fit, learning_rates, prepare_step, score_samples, uses_bfloat16
+from semtune.training.fit import (
+    fit,
+    learning_rates,
+    prepare_step,
+    score_samples,
+    score_with_and_without_controls,
+    uses_bfloat16,
+)
 from semtune.training.predict import predict
 from semtune.training.samples import read_samples, write_samples
 
@@ -393,9 +400,11 @@ def test_control_dropout_changes_nothing_but_the_controls(data):
 def test_a_frame_is_scored_with_and_without_its_controls(data):
     step, _ = trained(data)
     shown = score_samples(step, data, data.test, SMALL)
-    bare = score_samples(step, data, data.test, SMALL, with_controls=False)
-    assert shown.shape == bare.shape == data.test.shape
-    assert not np.allclose(shown, bare)
+    known, bare = score_with_and_without_controls(step, data, data.test, SMALL)
+    hidden = replace(data, controls=torch.full_like(data.controls, torch.nan))
+    assert known == pytest.approx(shown, abs=1e-5)
+    assert bare == pytest.approx(score_samples(step, hidden, data.test, SMALL), abs=1e-5)
+    assert not np.allclose(known, bare)
 
 
 # Scores of whole frames
@@ -423,7 +432,9 @@ def test_predictions_are_clipped_to_the_score_range(data):
     step, _ = trained(data)
     free = prediction(step, data, data.test, score_range=(-1e9, 1e9))
     low, high = np.quantile(free, [0.3, 0.6])
-    assert prediction(step, data, data.test, score_range=(low, high)) == pytest.approx(np.clip(free, low, high))
+    assert prediction(step, data, data.test, score_range=(low, high)) == pytest.approx(
+        np.clip(free, low, high)
+    )
 
 
 def test_predictions_do_not_depend_on_the_company(data):

@@ -37,8 +37,8 @@ def vollath_f4(frame: GreyFrame) -> float:
 def vollath_f5(frame: GreyFrame) -> float:
     """Mean of g(r, c) g(r+1, c) over the rows r that have both, minus mu^2: Vollath's F5.
 
-    mu is the mean of the frame. An offset of the grey levels changes it only through the first and the last row, which stand in mu twice
-    and in one factor once.
+    mu is the mean of the frame. An offset of the grey levels changes it only through the first and the last
+    row, which stand in mu twice and in one factor once.
 
     Args:
         frame: Grey levels, uint8, uint16 or float, shape (height, width), height >= 2.

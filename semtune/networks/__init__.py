@@ -24,7 +24,7 @@ class Architecture:
 
     name: str
     family: str
-    """Module of this package whose `trunk(name, dropout)` builds the trunk and tells the width of its features."""
+    """Module of this package whose `trunk(name, dropout)` returns the trunk and the width of its features."""
     reference: str
     default_dropout: float
 

@@ -70,7 +70,15 @@ class ScoreNetwork(nn.Module):
         Returns:
             Predicted scores, shape (batch,); higher is better.
         """
-        features = self.trunk((frames - 0.5) * 4.0)
+        return self.join(self.features(frames), controls)
+
+    def features(self, frames: Tensor) -> Tensor:
+        """What the trunk sees in the frames, shape (batch, features): the costly part of `forward`."""
+        features: Tensor = self.trunk((frames - 0.5) * 4.0)
+        return features
+
+    def join(self, features: Tensor, controls: Tensor) -> Tensor:
+        """Score frames by their features and control parameters, shape (batch,)."""
         if self.controls is not None:
             missing = controls.isnan()
             scaled = torch.where(missing, 0.0, (controls - self.control_mean) / self.control_sd)

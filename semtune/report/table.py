@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from semtune.journal import BaselineFitted, SearchRecord, TrialRecord
 from semtune.published import TABLE1
-from semtune.results import CLASSICAL, Predictions, Result, best, paired_difference
+from semtune.results import CLASSICAL, Predictions, Result, best, paired_difference, with_figures
 
 JOINT = "joint"
 """Name of the strongest classical opponent: all autofocus functions and control parameters together."""
@@ -19,8 +19,6 @@ CEILING = "rater_noise"
 
 PairedDifference: TypeAlias = tuple[float, float, float]
 """RMSE minus RMSE of the joint row (below 0: better than it), with its 95 % interval: low, high."""
-
-_FIGURES = frozenset(each.name for each in fields(Result) if each.type == "float")
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ def _place(name: str) -> int:
 
 def _baseline_row(event: BaselineFitted, run_id: str | None) -> Result:
     row = Result(event.name, event.kind, device=event.device, run_id=run_id, details=event.facts)
-    return _with_figures(row, event.figures)
+    return with_figures(row, event.figures)
 
 
 def _network_row(trial: TrialRecord, siblings: Sequence[TrialRecord], run_id: str | None) -> Result:
@@ -173,17 +171,10 @@ def _network_row(trial: TrialRecord, siblings: Sequence[TrialRecord], run_id: st
     }
     row = Result(trial.architecture, "network", trial=trial.name, run_id=run_id, details={**given, **counts})
     if trial.tested:
-        row = _with_figures(replace(row, validation_rmse=trial.tested.validation_rmse), trial.tested.figures)
+        row = with_figures(replace(row, validation_rmse=trial.tested.validation_rmse), trial.tested.figures)
     if trial.timed:
-        row = _with_figures(replace(row, device=trial.timed.device), trial.timed.figures)
+        row = with_figures(replace(row, device=trial.timed.device), trial.timed.figures)
     return row
-
-
-def _with_figures(row: Result, figures: Mapping[str, float]) -> Result:
-    """Figures that `Result` has a field for go there, the others to its details."""
-    known = {name: value for name, value in figures.items() if name in _FIGURES}
-    others = {name: value for name, value in figures.items() if name not in _FIGURES}
-    return replace(row, **known, details={**row.details, **others})  # type: ignore[arg-type]
 
 
 def _why_untested(trials: Sequence[TrialRecord]) -> str:

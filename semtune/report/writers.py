@@ -24,7 +24,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "²": r"\textsuperscript{2}", NOTHING: "--", '"': r"\textquotedbl{}",
+    "|": r"\textbar{}", "²": r"\textsuperscript{2}", NOTHING: "--",
 }  # fmt: skip
 
 

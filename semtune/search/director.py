@@ -28,8 +28,9 @@ from semtune.journal import (
 )
 from semtune.results import EpochResult
 from semtune.search.halving import Halving
+from semtune.search.line import Value
 from semtune.search.sampler import Sampler
-from semtune.search.space import SearchSpace, Value
+from semtune.search.space import SearchSpace
 
 Role = Literal["search", "final", "measure"]
 
@@ -68,10 +69,14 @@ class Director:
     _start: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Rebuild the rungs of ASHA from the epochs that were trained before."""
+        """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
         for trial in self.record.trials.values():
+            stratum = trial.started.stratum
             for epoch in trial.epochs:
-                self._halving(trial.started.stratum).survives(trial.name, epoch)
+                self._halving(stratum).survives(trial.name, epoch)
+                self._sampler(stratum).report(trial.name, epoch.epoch, epoch.validation_rmse)
+            if trial.reason:
+                self._sampler(stratum).tell(trial.name, trial.reason, trial.validation_rmse)
 
     # What runs next
 
@@ -100,7 +105,8 @@ class Director:
         if len(failed) <= limit:
             return None
         last = failed[-1]
-        return f"{len(failed)} of {len(self.record.trials)} trials failed, the last ({last.name}) with {last.reason!r}"
+        number = len(self.record.trials)
+        return f"{len(failed)} of {number} trials failed, the last ({last.name}) with {last.reason!r}"
 
     def interrupt(self) -> None:
         """Start nothing more; running trials stop at their next epoch and can be resumed."""
@@ -161,10 +167,8 @@ class Director:
 
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first."""
-        able = [t for t in self._trials_of(stratum) if not t.failed and t.validation_rmse is not None]
-        able.sort(
-            key=lambda t: (len(t.epochs) < int(str(t.started.hyperparameters["epochs"])), t.validation_rmse)
-        )
+        able = [trial for trial in self._trials_of(stratum) if not trial.failed and trial.epochs]
+        able.sort(key=_rank)
         return able[: self.space.settings.finalists]
 
     def _measurement(self) -> Order | None:
@@ -183,8 +187,9 @@ class Director:
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
         for trial in self.record.trials.values():
-            if trial.reason is None and not self._interrupted:
+            if trial.reason in (None, "interrupted") and not self._interrupted:
                 self._add(TrialEnded(trial=trial.name, reason="budget"))
+                self._sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
     @property
     def unneeded(self) -> list[str]:
@@ -196,8 +201,9 @@ class Director:
     # What has happened
 
     def epoch_done(self, trial: str, result: EpochResult) -> StopReason | None:
-        """Record an epoch; returns why the trial must stop now, or None."""
-        self._add(EpochDone(trial=trial, result=result))
+        """Record an epoch, unless it is known; returns why the trial must stop now, or None."""
+        if result not in self.record.trials[trial].epochs:
+            self._add(EpochDone(trial=trial, result=result))
         if self._live.get(trial) != "search":
             return "interrupted" if self._interrupted else None
         record = self.record.trials[trial]
@@ -212,8 +218,9 @@ class Director:
             return "budget"
         return None if survives else "asha"
 
-    def tested(self, trial: str, validation_rmse: float, figures: dict[str, float]) -> None:
-        """Record that a finalist met the test frames."""
+    def tested(self, trial: str, figures: dict[str, float]) -> None:
+        """Record that a finalist met the test frames after its last epoch."""
+        validation_rmse = self.record.trials[trial].epochs[-1].validation_rmse
         self._add(TrialTested(trial=trial, validation_rmse=validation_rmse, figures=figures))
 
     def timed(self, trial: str, figures: dict[str, float], device: str) -> None:
@@ -256,3 +263,9 @@ class Director:
                 epochs, self.space.grace_epochs(stratum), self.space.settings.reduction_factor
             )
         return self._halvings[stratum]
+
+
+def _rank(trial: TrialRecord) -> tuple[bool, float]:
+    """Sort key: whole trials first, then by RMSE. It must not move while finals train."""
+    last = trial.searched or trial.epochs[-1]
+    return last.epoch < int(str(trial.started.hyperparameters["epochs"])), last.validation_rmse

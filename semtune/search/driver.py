@@ -22,6 +22,7 @@ from ray.tune.search import Searcher
 
 from semtune.config import TrialTask
 from semtune.errors import SearchError
+from semtune.journal import StopReason
 from semtune.results import EpochResult
 from semtune.search.director import Director, Order
 
@@ -115,7 +116,7 @@ class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore
     def __init__(self, director: Director) -> None:
         super().__init__()
         self._director = director
-        self.stopped: dict[str, str] = {}
+        self.stopped: dict[str, StopReason] = {}
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         name = trial.config[_LABEL]
@@ -142,7 +143,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         if epoch:
             self._director.epoch_done(name, epoch)
         if "tested" in last:
-            self._director.tested(name, last["tested"]["validation_rmse"], last["tested"]["figures"])
+            self._director.tested(name, last["tested"])
         if "timed" in last:
             self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
@@ -150,7 +151,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         self._end(trial.config[_LABEL], "lost", "the process of the trial died")
 
-    def _end(self, name: str, reason: Any, message: str) -> None:
+    def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._director.ended(name, reason, message)
         self._prune(self._director.unneeded)
 

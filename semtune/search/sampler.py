@@ -6,13 +6,15 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import Trial, TrialState
 
 from semtune.journal import FAILURES, StopReason
-from semtune.search.space import Parameter, SearchSpace, Value
+from semtune.search.line import Parameter, Value
+from semtune.search.space import SearchSpace
 
 _NAME = "semtune_trial"  # user attribute of an Optuna trial: the name of ours
 
@@ -37,21 +39,29 @@ class Sampler:
         self._study = optuna.create_study(
             study_name=study,
             storage=JournalStorage(JournalFileBackend(str(study_file))),
-            sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=_startup(space)),
             direction="minimize",
             load_if_exists=True,
         )
-        self._asked: dict[str, Trial] = {
-            str(trial.user_attrs[_NAME]): Trial(self._study, trial._trial_id)
-            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-            if _NAME in trial.user_attrs
+        known = self._study.get_trials(deepcopy=False)
+        # A study that is taken up again must not draw the random numbers of its first session again.
+        session_seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
+        self._study.sampler = optuna.samplers.TPESampler(seed=session_seed, n_startup_trials=_startup(space))
+        running = {
+            str(trial.user_attrs[_NAME]): trial
+            for trial in known
+            if trial.state == TrialState.RUNNING and _NAME in trial.user_attrs
         }
-        if space.settings.first and not self._study.get_trials(deepcopy=False):
+        self._asked = {name: Trial(self._study, trial._trial_id) for name, trial in running.items()}
+        self._told = {name: trial.last_step or 0 for name, trial in running.items()}
+        if space.settings.first and not known:
             self._study.enqueue_trial(space.settings.first)
 
     def propose(self, trial: str) -> dict[str, Value]:
-        """Choose the hyperparameters of a new trial; what the space leaves out is left out here too."""
-        asked = self._study.ask()
+        """Choose the hyperparameters of a new trial; what the space leaves out is left out here too.
+
+        A trial that was proposed to a process that then died is proposed again as it was.
+        """
+        asked = self._asked.get(trial) or self._study.ask()
         asked.set_user_attr(_NAME, trial)
         self._asked[trial] = asked
         chosen: dict[str, Value] = {}
@@ -70,8 +80,9 @@ class Sampler:
 
     def report(self, trial: str, epoch: int, validation_rmse: float) -> None:
         """Tell an intermediate value; an epoch that was told before is left as it is."""
-        if trial in self._asked:
+        if trial in self._asked and epoch > self._told.get(trial, 0):
             self._asked[trial].report(validation_rmse, epoch)
+            self._told[trial] = epoch
 
     def tell(self, trial: str, reason: StopReason, validation_rmse: float | None) -> None:
         """Tell how a trial ended: complete, pruned or failed; an interrupted one stays open."""

@@ -29,7 +29,7 @@ from semtune.training.checkpoint import (
     write_weights,
 )
 from semtune.training.data import TrainingData, place
-from semtune.training.fit import fit, prepare_step, score_samples
+from semtune.training.fit import fit, prepare_step, score_samples, score_with_and_without_controls
 from semtune.training.samples import SampleTable, read_samples
 from semtune.training.step import TrainingStep
 
@@ -59,7 +59,7 @@ class WarmWorker:
         self._reports = self._work(task)
 
     def advance(self) -> Report:
-        """Do the next piece of the task: an epoch, the test, the timing. Never raises on a trial's failure."""
+        """Do the next piece of the task: an epoch, the test, the timing. A failure becomes a report."""
         try:
             return next(self._reports)
         except DivergedError as error:
@@ -116,40 +116,46 @@ class WarmWorker:
         its last one, with the same values.
         """
         folder, settings = Path(task.trial_folder), task.hyperparameters
-        step = self._step = prepare_step(settings, data, task.seed, task.precision, self._step)
+        step = self._step = prepare_step(settings, data, task.seed, task.precision, self._given_away())
         if _is_trained(task):
-            step.network.load_state_dict(read_weights(folder / WEIGHTS)[0])
+            weights, facts = read_weights(folder / WEIGHTS)
+            step.network.load_state_dict(weights)
+            if facts["last_epoch"]:  # told again: a process can die between the weights and the report
+                yield EpochResult(**facts["last_epoch"])
             return
         done = read_checkpoint(step, folder / CHECKPOINT)
         writing = sum(tensor.nbytes for tensor in step.state().values()) / _DISK_BYTES_PER_SECOND
-        trained = 0.0
+        trained, last = 0.0, None
         for result in fit(settings, data, step, task.seed, done):
             self._unsaved = result.epoch
             trained += result.seconds
-            if writing < _CHECKPOINT_SHARE * trained:
+            if writing < _CHECKPOINT_SHARE * trained and result.epoch < settings.epochs:
                 start = time.perf_counter()
                 write_checkpoint(step, result.epoch, folder / CHECKPOINT)
                 trained, writing, self._unsaved = 0.0, time.perf_counter() - start, 0
-            if result.epoch == settings.epochs:
-                write_weights(step.network, _facts(task, table), folder / WEIGHTS)
-                self._unsaved = 0
+            last = result
             yield result
+        write_weights(step.network, _facts(task, table, last), folder / WEIGHTS)
+        self._unsaved = 0
+
+    def _given_away(self) -> TrainingStep | None:
+        """Let go of the step, so that one of another shape is freed before its successor is built."""
+        step, self._step = self._step, None
+        return step
 
     def _test(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Report:
         """Meet the test frames, with and without control parameters; write the predictions."""
         if self._step is None:
             raise RuntimeError("a trial must be trained before it is tested")
         step, settings, folder = self._step, task.hyperparameters, Path(task.trial_folder)
-        predicted = table.predictions(data.test, score_samples(step, data, data.test, settings))
-        bare = score_samples(step, data, data.test, settings, with_controls=False)
-        validation = score_samples(step, data, data.validation, settings)
+        known, bare = score_with_and_without_controls(step, data, data.test, settings)
+        predicted = table.predictions(data.test, known)
         write_predictions(predicted, bare, folder / PREDICTIONS)
-        figures = {**judge(predicted), "test_rmse_without_controls": rmse(bare, table.scores[data.test])}
-        return {"validation_rmse": rmse(validation, table.scores[data.validation]), "figures": figures}
+        return {**judge(predicted), "test_rmse_without_controls": rmse(bare, table.scores[data.test])}
 
     def _measure(self, task: TrialTask, data: TrainingData) -> Report:
         """Time whole frames, from grey levels in memory to the score, one and 32 at once."""
-        step = prepare_step(task.hyperparameters, data, task.seed, task.precision, self._step)
+        step = prepare_step(task.hyperparameters, data, task.seed, task.precision, self._given_away())
         self._step = step
         weights, _ = read_weights(Path(task.trial_folder) / WEIGHTS)
         step.network.load_state_dict(weights)
@@ -180,7 +186,7 @@ def _is_trained(task: TrialTask) -> bool:
     )
 
 
-def _facts(task: TrialTask, table: SampleTable) -> dict[str, Any]:
+def _facts(task: TrialTask, table: SampleTable, last: EpochResult | None) -> dict[str, Any]:
     """What is needed to rebuild and use the scorer."""
     return {
         "hyperparameters": task.hyperparameters.model_dump(),
@@ -189,4 +195,5 @@ def _facts(task: TrialTask, table: SampleTable) -> dict[str, Any]:
         "dataset_digest": table.digest,
         "dataset_origin": table.origin,
         "trial": task.trial,
+        "last_epoch": asdict(last) if last else None,
     }

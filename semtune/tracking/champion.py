@@ -185,7 +185,7 @@ def _up_to(stack: list[int], version: int) -> list[int]:
 
 
 def _upload_model(store: Store, run_id: str, weights: Path) -> str:
-    """Put an MLflow model, the weights and the name of its loader, among a run's artifacts; returns its URI."""
+    """Put an MLflow model (weights, name of the loader) among a run's artifacts; returns its URI."""
     from mlflow import pyfunc
     from mlflow.models import Model
 

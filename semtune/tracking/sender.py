@@ -230,7 +230,7 @@ class Sender:
                 raise
             self.refusals[key] = reason(error)
         except (PermissionError, ImportError) as error:
-            # Artifacts go where this machine cannot write: a server's own folder, a bucket without its library.
+            # The artifacts' place is closed to this machine: a server's own folder, a bucket without library.
             self.refusals[key] = reason(error)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 # For each symmetry of the square, source row and column as a * i + b * j + c * (size - 1).
@@ -83,7 +84,13 @@ class EpochPlan:
 
 
 def plan_epoch(
-    frames: FramePixels, train: np.ndarray, size: int, control_dropout: float, seed: int, epoch: int
+    frames: FramePixels,
+    train: NDArray[np.int64],
+    size: int,
+    control_dropout: float,
+    seed: int,
+    epoch: int,
+    drawn: int | None = None,
 ) -> EpochPlan:
     """Draw order, crops, symmetries and dropped control parameters of one epoch.
 
@@ -96,9 +103,10 @@ def plan_epoch(
         control_dropout: Share of the crops that are shown without control parameters, in [0, 1].
         seed: Seed of the trial.
         epoch: Number of the epoch.
+        drawn: Training frames of this epoch, none of them twice; by default all.
     """
     random = np.random.default_rng([seed, epoch])
-    order = random.permutation(train)
+    order = random.permutation(train)[:drawn]
     heights, widths = frames.heights.cpu().numpy()[order], frames.widths.cpu().numpy()[order]
     geometry = np.stack(
         [

@@ -37,7 +37,8 @@ def read_checkpoint(step: TrainingStep, path: Path) -> int:
         return 0
     kept = step.state()
     with _opened(path) as file:
-        if _shapes_in(file) != {name: list(tensor.shape) for name, tensor in kept.items()}:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - no dict
+        if found != {name: list(tensor.shape) for name, tensor in kept.items()}:
             raise SearchError(f"{path}: the checkpoint belongs to another network; delete it to train anew")
         with torch.no_grad():
             for name, tensor in kept.items():
@@ -58,7 +59,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Facts]:
         SearchError: If the file is missing or not a whole safetensors file.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, _facts(file.metadata())
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        return tensors, _facts(file.metadata())
 
 
 def read_facts(path: Path) -> Facts:
@@ -82,10 +84,6 @@ def _opened(path: Path) -> safe_open:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
         raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
-
-
-def _shapes_in(file: safe_open) -> dict[str, list[int]]:
-    return {name: file.get_slice(name).get_shape() for name in file.keys()}
 
 
 def _facts(metadata: dict[str, str] | None) -> Facts:

@@ -34,10 +34,6 @@ class TrainingData:
         """The training device."""
         return self.scores.device
 
-    def bare(self, rows: NDArray[np.int64]) -> Tensor:
-        """Control parameters of these samples as if all were missing, shape (n, controls)."""
-        return torch.full((len(rows), self.controls.shape[1]), torch.nan, device=self.device)
-
 
 def place(
     store: FrameStore,

@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semtune.config import Hyperparameters
 from semtune.errors import DivergedError
-from semtune.results import EpochResult, rmse
+from semtune.results import EpochResult, Scores, rmse
 from semtune.training.augmentation import plan_epoch
 from semtune.training.data import TrainingData
 from semtune.training.predict import predict
@@ -38,14 +39,11 @@ def prepare_step(
         precision: `auto` for bfloat16 where the device computes in it.
         earlier: The step of the trial before, if any.
     """
-    batch = min(settings.batch_size, len(data.train))
+    batch = min(settings.batch_size, _drawn(settings, data))
     key = StepKey.of(settings, data.controls.shape[1], batch, uses_bfloat16(precision, data.device))
-    reusable = earlier is not None and earlier.key == key
-    step = (
-        earlier
-        if earlier is not None and reusable
-        else TrainingStep(key, data.frames, data.controls, data.scores)
-    )
+    if earlier is not None and earlier.key != key:
+        earlier = None  # a VGG's gigabytes go before the next network takes as many
+    step = earlier or TrainingStep(key, data.frames, data.controls, data.scores)
     step.reset(seed, settings.weight_decay)
     step.network.set_scales(data.controls[data.train], data.scores[data.train])
     return step
@@ -66,10 +64,13 @@ def fit(
     Raises:
         DivergedError: If the loss became NaN or infinite.
     """
-    steps = len(data.train) // step.key.batch_size
+    drawn = _drawn(settings, data)
+    steps = drawn // step.key.batch_size
     for epoch in range(epochs_done, settings.epochs):
         start = time.perf_counter()
-        plan = plan_epoch(data.frames, data.train, settings.crop, settings.control_dropout, seed, epoch)
+        plan = plan_epoch(
+            data.frames, data.train, settings.crop, settings.control_dropout, seed, epoch, drawn
+        )
         training_rmse = step.run_epoch(plan, learning_rates(settings, steps, epoch), seed + epoch)
         if not math.isfinite(training_rmse):
             raise DivergedError(f"the training error became {training_rmse} in epoch {epoch + 1}")
@@ -81,14 +82,14 @@ def fit(
         yield EpochResult(epoch + 1, training_rmse, validation_rmse, steps * step.key.batch_size, seconds)
 
 
+def _drawn(settings: Hyperparameters, data: TrainingData) -> int:
+    """Training frames of an epoch."""
+    return min(settings.frames_per_epoch or len(data.train), len(data.train))
+
+
 def score_samples(
-    step: TrainingStep,
-    data: TrainingData,
-    rows: np.ndarray,
-    settings: Hyperparameters,
-    *,
-    with_controls: bool = True,
-) -> np.ndarray:
+    step: TrainingStep, data: TrainingData, rows: NDArray[np.int64], settings: Hyperparameters
+) -> Scores:
     """Score samples as whole frames, in score points, shape (n,); higher is better.
 
     Args:
@@ -96,9 +97,29 @@ def score_samples(
         data: The samples.
         rows: Which of them to score, shape (n,).
         settings: For crop and tiles.
-        with_controls: Whether to show the control parameters.
     """
-    controls = data.controls[torch.from_numpy(rows).to(data.device)] if with_controls else data.bare(rows)
+    return _predict(step, data, rows, settings, _controls(data, rows))
+
+
+def score_with_and_without_controls(
+    step: TrainingStep, data: TrainingData, rows: NDArray[np.int64], settings: Hyperparameters
+) -> Scores:
+    """Score samples twice, with their control parameters and as if all were missing, shape (2, n)."""
+    known = _controls(data, rows)
+    return _predict(step, data, rows, settings, torch.stack([known, torch.full_like(known, torch.nan)]))
+
+
+def _controls(data: TrainingData, rows: NDArray[np.int64]) -> Tensor:
+    return data.controls[torch.from_numpy(rows).to(data.device)]
+
+
+def _predict(
+    step: TrainingStep,
+    data: TrainingData,
+    rows: NDArray[np.int64],
+    settings: Hyperparameters,
+    controls: Tensor,
+) -> Scores:
     return predict(
         step.network,
         data.frames,

@@ -32,17 +32,19 @@ def predict(
         network: A trained scorer; it is left in evaluation mode.
         frames: All frames.
         rows: Which frames to score, shape (n,).
-        controls: Control parameters of these frames, shape (n, controls), on the network's device.
+        controls: Control parameters of these frames, shape (n, controls), on the network's device; or several
+            such sets, shape (sets, n, controls), for which the frames are looked at only once.
         crop: Side of a tile, pixels.
         tiles_per_frame: Most tiles to average.
         score_range: Lowest and highest score; predictions are clipped to it.
         bfloat16: Whether to compute in bfloat16.
 
     Returns:
-        Predicted scores, shape (n,); higher is better; NaN where the network's answer is not finite.
+        Predicted scores, shape (n,) or (sets, n); higher is better; NaN where an answer is not finite.
     """
     geometry, owner = _tile_geometry(frames, rows, crop, tiles_per_frame)
     device = controls.device
+    sets = controls if controls.dim() == 3 else controls.unsqueeze(0)
     network.eval()
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
@@ -50,17 +52,20 @@ def predict(
             part = geometry[start : start + _CROPS_AT_ONCE].to(frames.pixels.device)
             crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], torch.zeros_like(part[:, 0]), crop)
             members = owner[start : start + _CROPS_AT_ONCE].to(device)
-            parts.append(network(as_grey_levels(crops.to(device)), controls[members]))
-    scores = torch.cat(parts).double().cpu().numpy()
-    mean = np.bincount(owner, weights=scores, minlength=len(rows)) / np.bincount(owner, minlength=len(rows))
+            features = network.features(as_grey_levels(crops.to(device)))
+            parts.append(torch.stack([network.join(features, each[members]) for each in sets]))
+    tile_scores = torch.cat(parts, 1).double().cpu().numpy()
+    sums = np.stack([np.bincount(owner, weights=each, minlength=len(rows)) for each in tile_scores])
+    mean = sums / np.bincount(owner, minlength=len(rows))
     # An infinite answer is none: clipped, it would hide that the network diverged.
-    return np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
+    clipped = np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
+    return clipped if controls.dim() == 3 else clipped[0]
 
 
 def _tile_geometry(
     frames: FramePixels, rows: NDArray[np.int64], crop: int, count: int
 ) -> tuple[Tensor, Tensor]:
-    """List all tiles of the frames: (frame, top, left), shape (tiles, 3), and the position in `rows` of each."""
+    """List all tiles: (frame, top, left), shape (tiles, 3), and where in `rows` the frame of each stands."""
     heights, widths = frames.heights.cpu().numpy()[rows], frames.widths.cpu().numpy()[rows]
     listed = [
         (row, top, left, position)

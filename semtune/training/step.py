@@ -159,7 +159,7 @@ class TrainingStep:
         size, batch = self.key.crop, self.key.batch_size
         staged = torch.empty((batch, 1, size, size), dtype=torch.uint8, pin_memory=True)
         crops = staged.to(self.device)
-        copied = torch.cuda.Event()
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         train = _captured(lambda: self._train(crops, *self._batch()[1:]), self._snapshot())
 
         def step() -> None:
@@ -173,7 +173,7 @@ class TrainingStep:
         return step
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The current batch: geometry (batch, 4), rows (batch,), shown without control parameters (batch,)."""
+        """The current batch: geometry (batch, 4), rows (batch,), shown without controls (batch,)."""
         plan = self._plan
         if plan is None:
             raise RuntimeError("a plan must be loaded before a step")
@@ -190,7 +190,7 @@ class TrainingStep:
             predicted = self.network(as_grey_levels(crops), controls)
         errors = (predicted - self._scores[rows]) ** 2
         self.optimizer.zero_grad(set_to_none=True)
-        errors.mean().backward()  # type: ignore[no-untyped-call]
+        errors.mean().backward()
         if self.key.decays:
             self._decay()
         self.optimizer.step()
@@ -213,8 +213,7 @@ def as_grey_levels(crops: Tensor) -> Tensor:
 
 
 def _to_device(network: ScoreNetwork, device: torch.device) -> ScoreNetwork:
-    # torch's hints for Module.to lack the overload that takes a memory format.
-    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _optimizer(name: str, network: nn.Module, learning_rate: Tensor) -> torch.optim.Optimizer:
@@ -250,7 +249,7 @@ def _allocate_state(optimizer: torch.optim.Optimizer) -> None:
 def _captured(step: Callable[[], None], changed: list[Tensor]) -> Callable[[], None]:
     """Capture a step as a CUDA graph; the warm-up that a capture needs leaves no trace in `changed`."""
     before = [tensor.clone() for tensor in changed]
-    stream = torch.cuda.Stream()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         for _ in range(3):

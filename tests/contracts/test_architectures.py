@@ -35,9 +35,7 @@ def some_controls(batch, controls=CONTROLS):
     return torch.linspace(-1, 1, batch * controls).reshape(batch, controls)
 
 
-@pytest.mark.parametrize(
-    ("batch", "height", "width"), [(3, 64, 64), (1, 64, 97), (1, 224, 160), (1, 480, 480)]
-)
+@pytest.mark.parametrize(("batch", "height", "width"), [(3, 64, 64), (1, 64, 97), (1, 480, 224)])
 def test_a_batch_of_any_crop_gives_a_score_a_frame(network, batch, height, width):
     scores = network(frames_of(batch, height, width), some_controls(batch))
     assert scores.shape == (batch,)

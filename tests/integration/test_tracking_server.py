@@ -43,7 +43,12 @@ def server(folder: Path, port: int):
     """An MLflow server with its own database and artifacts; killed with all its workers."""
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    options = ["--backend-store-uri", f"sqlite:///{folder}/m.db", "--artifacts-destination", f"{folder}/files"]
+    options = [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/m.db",
+        "--artifacts-destination",
+        f"{folder}/files",
+    ]
     log = (folder / "log").open("ab")
     process = subprocess.Popen(
         [*command, *options], stdout=log, stderr=log, cwd=folder, start_new_session=True

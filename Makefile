@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine with Python and make: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE := demo/workspace
+
+.PHONY: setup demo test slow check bench bench-gpu docs clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: setup  ## The whole main job on simulated frames: search, Table 1, promotion, a score
+	rm -rf demo && mkdir demo
+	$(BIN)/semtune simulate demo/frames --fields 120 --settings 5 --seed 1
+	$(BIN)/semtune check demo/frames
+	$(BIN)/semtune --workspace $(WORKSPACE) search quick --data demo/frames --name demo
+	$(BIN)/semtune --workspace $(WORKSPACE) report demo --out demo/table1.md --out demo/table1.html --out demo/table1.json
+	$(BIN)/semtune --workspace $(WORKSPACE) promote demo
+	$(BIN)/semtune --workspace $(WORKSPACE) score demo/frames/frames/field_0000_00.png --controls brightness=50,contrast=45
+
+test: setup  ## The fast tests
+	$(BIN)/python -m pytest
+
+slow: setup  ## Real clusters, servers, kills and whole commands
+	$(BIN)/python -m pytest -m slow
+
+check: setup  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## Speed as ratios in one run, against the yardsticks and text-book forms
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf demo benchmark-results build dist *.egg-info

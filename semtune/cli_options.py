@@ -1,0 +1,78 @@
+"""Options that several commands share, and what their values mean."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from semtune.errors import ConfigError
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", envvar="SEMTUNE_WORKSPACE", help="Folder that holds everything.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+UriOption = Annotated[
+    str | None,
+    typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; by default a database in the workspace."),
+]
+ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")]
+GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs a trial, fractions allowed.")]
+AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluster, e.g. auto.")]
+BudgetOption = Annotated[
+    str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
+]
+TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parse_seconds(text: str | None) -> float | None:
+    """Parse a duration such as 90s, 30m, 1h30m."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
+    if not found or not any(found.groups()):
+        raise ConfigError(f"--time-budget: {text!r} is no duration; write e.g. 30m, 2h or 1h30m")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return 3600.0 * hours + 60 * minutes + seconds
+
+
+def parse_controls(text: str) -> dict[str, float]:
+    """Parse control parameters such as brightness=50,contrast=45."""
+    given = {}
+    for part in filter(None, text.split(",")):
+        name, separator, value = part.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not separator or not math.isfinite(number):
+            raise ConfigError(
+                f"--controls: {part!r} is not name=number; write e.g. brightness=50,contrast=45"
+            )
+        given[name.strip()] = number
+    return given
+
+
+def explanation(facts: dict[str, Any]) -> str:
+    """What a dry run says, as text."""
+    lines = [f"{facts['frames']} frames of {facts['fields']} fields, digest {facts['digest'][:12]}"]
+    for stratum in facts["strata"]:
+        rungs = ", ".join(map(str, stratum["rungs"])) or "none"
+        trials = f"{stratum['trials']} trials of up to {stratum['epochs']} epochs"
+        lines.append(f"{stratum['name']}: {trials}, rungs at {rungs}")
+    lines.append(f"at most {facts['most_epochs']} epochs; nothing was started")
+    return "\n".join(lines)
+
+
+def cell(value: object) -> str:
+    """A value in a table."""
+    return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)

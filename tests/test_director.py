@@ -1,0 +1,481 @@
+"""What runs next, what stops, who is a finalist: played through without a worker."""
+
+import math
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from semtune.journal import Journal, SearchRecord, TrialEnded, read_record
+from semtune.results import EpochResult
+from semtune.search.director import Director
+from semtune.search.space import parse_space
+
+STRATIFIED = """
+architecture: {choice: [pacf, vgg11]}
+learning_rate: {log_uniform: [1.0e-5, 1.0e-2]}
+epochs: 9
+stratify: architecture
+first: {learning_rate: 1.5e-4}
+trials: 6
+"""
+TOGETHER = STRATIFIED.replace("stratify: architecture\n", "")
+
+
+class Play:
+    """A director with its journal, and workers that are played; a trial's curve is a function."""
+
+    def __init__(self, folder, text=TOGETHER, curve=lambda trial, epoch: 1.0, **settings):
+        self.folder, self.text, self.curve, self.settings = folder, text, curve, settings
+        self.failing = {}  # (trial, role) -> reason
+        self.finished = []  # (role, trial) in the order in which they ended
+        self.running = {}  # order -> epochs done
+        self.take_up()
+
+    def take_up(self, seconds=None):
+        """A new process: only the journal and the study remain."""
+        space = parse_space(self.text, "space.yaml", "space").overridden({}, self.settings)
+        record = read_record(self.folder / "journal.jsonl")
+        self.director = Director(space, record, self.folder / "study.log", self.write, seconds=seconds)
+        self.running = {}
+
+    def write(self, event):
+        journal = Journal(self.folder / "journal.jsonl")
+        journal.append(event)
+        journal.close()
+
+    def order(self):
+        order = self.director.next_order()
+        if order:
+            trained = self.record.trials[order.trial].epochs
+            self.running[order] = trained[-1].epoch if trained else 0
+        return order
+
+    def fill(self, workers=2):
+        while len(self.running) < workers and self.order():
+            pass
+
+    def step(self, order):
+        """One report of the worker that has this order."""
+        name, epochs = order.trial, order.hyperparameters.epochs
+        if reason := self.failing.get((name, order.role)):
+            self.end(order, reason)
+        elif order.role == "measure":
+            self.director.timed(name, {"milliseconds_per_image": 1.0}, "a CPU")
+            self.end(order, "epochs")
+        elif self.running[order] >= epochs:
+            self.finish(order)
+        else:
+            self.running[order] += 1
+            number = self.running[order]
+            result = EpochResult(number, 1.0, self.curve(name, number), 10, 0.1)
+            verdict = self.director.epoch_done(name, result)
+            if verdict:
+                self.end(order, verdict)
+            elif number >= epochs:
+                self.finish(order)
+
+    def finish(self, order):
+        if order.role == "final":
+            self.director.tested(order.trial, {"test_rmse": 1.0})
+        self.end(order, "epochs")
+
+    def end(self, order, reason):
+        del self.running[order]
+        self.finished.append((order.role, order.trial))
+        self.director.ended(order.trial, reason, "")
+
+    def through(self, workers=2, steps=10_000):
+        """Play until nothing is left to do."""
+        for _ in range(steps):
+            self.fill(workers)
+            if not self.running:
+                self.director.close()
+                return self
+            for order in list(self.running):
+                self.step(order)
+        raise AssertionError("the search does not end")
+
+    @property
+    def record(self):
+        return self.director.record
+
+    def trials(self, stratum):
+        return [trial for trial in self.record.trials.values() if trial.started.stratum == stratum]
+
+    def done(self, role):
+        return [trial for each, trial in self.finished if each == role]
+
+    def study(self, stratum="all"):
+        storage = JournalStorage(JournalFileBackend(str(self.folder / "study.log")))
+        return optuna.load_study(study_name=stratum, storage=storage).trials
+
+
+def by_number(trial, epoch):
+    """Later trials are better; every trial gets better."""
+    return 20 - int(trial[-4:]) - epoch / 100
+
+
+def worse_by_number(trial, epoch):
+    return 1 + int(trial[-4:]) - epoch / 100
+
+
+# Trials
+
+
+def test_trials_are_dealt_evenly_to_the_strata(tmp_path):
+    play = Play(tmp_path, STRATIFIED).through()
+    assert len(play.trials("pacf")) == len(play.trials("vgg11")) == 3
+    for trial in play.record.trials.values():
+        assert trial.architecture == trial.started.stratum
+
+
+def test_an_odd_trial_goes_to_the_first_stratum(tmp_path):
+    play = Play(tmp_path, STRATIFIED, trials=3).through()
+    assert (len(play.trials("pacf")), len(play.trials("vgg11"))) == (2, 1)
+
+
+def test_fewer_trials_than_strata_still_end(tmp_path):
+    play = Play(tmp_path, STRATIFIED, trials=1).through()
+    assert list(play.record.trials) == ["trial-0000"]
+    assert play.done("final") == ["trial-0000"]
+
+
+def test_the_first_trial_of_each_stratum_has_the_papers_setting(tmp_path):
+    play = Play(tmp_path, STRATIFIED).through()
+    for stratum in ("pacf", "vgg11"):
+        first, *others = play.trials(stratum)
+        assert first.started.hyperparameters["learning_rate"] == 1.5e-4
+        assert all(each.started.hyperparameters["learning_rate"] != 1.5e-4 for each in others)
+
+
+def test_every_trial_has_a_seed_and_a_name_of_its_own(tmp_path):
+    play = Play(tmp_path, STRATIFIED, seed=100).through()
+    assert list(play.record.trials) == [f"trial-{i:04d}" for i in range(6)]
+    assert [trial.started.seed for trial in play.record.trials.values()] == list(range(100, 106))
+
+
+def test_a_search_repeats_itself_for_the_same_seed(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one, two = (Play(tmp_path / each, curve=by_number).through() for each in "ab")
+    asked = [[t.started.hyperparameters for t in play.record.trials.values()] for play in (one, two)]
+    assert asked[0] == asked[1]
+
+
+def test_the_journal_says_what_the_director_knows(tmp_path):
+    play = Play(tmp_path, curve=by_number).through()
+    assert read_record(tmp_path / "journal.jsonl").trials == play.record.trials
+
+
+def test_every_ended_trial_has_a_reason_and_the_study_agrees(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number)
+    play.failing = {("trial-0003", "search"): "diverged"}
+    play.through()
+    reasons = [trial.reason for trial in play.record.trials.values()]
+    assert set(reasons) == {"epochs", "asha", "diverged"}
+    states = {"epochs": "COMPLETE", "asha": "PRUNED", "diverged": "FAIL"}
+    assert [trial.state.name for trial in play.study()] == [states[reason] for reason in reasons]
+
+
+# ASHA
+
+
+def test_a_trial_worse_than_those_before_is_stopped_at_a_rung(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3).through(workers=1)
+    first, *others = play.record.trials.values()
+    assert first.reason == "epochs"
+    assert {trial.reason for trial in others} == {"asha"}
+    assert {trial.searched.epoch for trial in others} == {3}
+
+
+def test_trials_are_compared_within_their_stratum_only(tmp_path):
+    """One architecture is far worse than the other; it must still get its whole trials."""
+
+    def curve(trial, epoch):
+        return (100.0 if int(trial[-4:]) % 2 else 1.0) - int(trial[-4:]) - epoch / 100
+
+    play = Play(tmp_path, STRATIFIED, curve=curve).through(workers=1)
+    assert {trial.reason for trial in play.record.trials.values()} == {"epochs"}
+
+
+def test_a_trial_is_not_stopped_at_its_last_epoch(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=9).through(workers=1)
+    assert {trial.reason for trial in play.record.trials.values()} == {"epochs"}
+
+
+# Finals
+
+
+def test_the_best_of_each_stratum_meets_the_test_and_is_timed(tmp_path):
+    play = Play(tmp_path, STRATIFIED, curve=by_number).through()
+    assert sorted(play.done("final")) == ["trial-0004", "trial-0005"]
+    assert sorted(play.done("measure")) == ["trial-0004", "trial-0005"]
+    for trial in play.done("final"):
+        assert play.record.trials[trial].tested
+        assert play.record.trials[trial].timed
+
+
+def test_as_many_finalists_as_asked_for_meet_the_test(tmp_path):
+    play = Play(tmp_path, curve=by_number, finalists=3).through()
+    assert sorted(play.done("final")) == ["trial-0003", "trial-0004", "trial-0005"]
+
+
+def test_a_whole_trial_goes_before_a_stopped_one_that_looked_better(tmp_path):
+    def curve(trial, epoch):  # trial 1 is stopped at epoch 3 while still better than trial 0 ends
+        return {"trial-0000": 5.0 if epoch > 3 else 1.0, "trial-0001": 1.5}.get(trial, 9.0)
+
+    play = Play(tmp_path, curve=curve, trials=2, grace_epochs=3).through(workers=1)
+    assert play.record.trials["trial-0001"].reason == "asha"
+    assert play.done("final") == ["trial-0000"]
+
+
+def test_a_stopped_trial_is_trained_to_the_end_before_it_is_tested(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3, finalists=2).through(workers=1)
+    assert len(play.record.trials["trial-0001"].epochs) == 9
+    assert play.record.trials["trial-0001"].tested
+
+
+def test_a_finalist_that_gets_worse_keeps_its_place(tmp_path):
+    """Else its rival would be trained to the end too, and one of them for nothing."""
+
+    def curve(trial, epoch):
+        return {"trial-0000": 1.0, "trial-0001": 2.0 if epoch <= 3 else 7.0}.get(trial, 3.0)
+
+    play = Play(tmp_path, curve=curve, trials=5, grace_epochs=3, finalists=2).through(workers=2)
+    assert {trial.reason for trial in play.record.trials.values()} == {"epochs", "asha"}
+    assert sorted(play.done("final")) == ["trial-0000", "trial-0001"]
+
+
+def test_a_final_that_fails_lets_the_next_best_in(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.failing = {("trial-0005", "final"): "out_of_memory"}
+    play.through()
+    assert play.done("final") == ["trial-0005", "trial-0004"]
+    assert play.record.trials["trial-0005"].reason == "out_of_memory"
+    assert play.done("measure") == ["trial-0004"]
+
+
+def test_a_failed_trial_is_no_finalist(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.failing = {("trial-0005", "search"): "diverged"}
+    play.through()
+    assert play.done("final") == ["trial-0004"]
+
+
+def test_one_trial_is_measured_at_a_time_when_nothing_else_runs(tmp_path):
+    play = Play(tmp_path, STRATIFIED, curve=by_number)
+    for _ in range(2000):
+        play.fill(workers=4)
+        if any(order.role == "measure" for order in play.running):
+            assert len(play.running) == 1
+        if not play.running:
+            break
+        play.step(next(iter(play.running)))
+    assert len(play.done("measure")) == 2
+
+
+def test_a_final_starts_while_another_stratum_still_trains(tmp_path):
+    play = Play(tmp_path, STRATIFIED, trials=2)
+    play.fill(workers=2)
+    first, second = play.running
+    while first in play.running:
+        play.step(first)
+    play.fill(workers=2)
+    assert {order.role for order in play.running} == {"search", "final"}
+    assert second in play.running
+
+
+def test_files_are_kept_of_finalists_and_of_what_runs(tmp_path):
+    play = Play(tmp_path, curve=by_number).through()
+    assert sorted(play.director.unneeded) == [f"trial-{i:04d}" for i in range(5)]
+
+
+def test_nothing_is_unneeded_that_may_still_go_on(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number)
+    play.fill(workers=2)
+    assert play.director.unneeded == []
+    play.director.interrupt()
+    for order in list(play.running):
+        play.step(order)
+    assert play.director.unneeded == []
+
+
+def test_an_epoch_that_is_told_again_is_recorded_once(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1).through()
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    play.director.epoch_done("trial-0000", play.record.trials["trial-0000"].epochs[-1])
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_the_test_goes_with_the_validation_error_of_the_last_epoch(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3, finalists=2).through(workers=1)
+    trial = play.record.trials["trial-0001"]
+    assert trial.tested.validation_rmse == worse_by_number("trial-0001", 9)
+
+
+# Failures
+
+
+@pytest.mark.parametrize(
+    ("trials", "max_failures", "limit"), [(6, None, 1), (16, None, 4), (6, 3, 3), (6, 0, 0)]
+)
+def test_a_search_gives_up_after_too_many_failures(tmp_path, trials, max_failures, limit):
+    play = Play(tmp_path, curve=by_number, trials=trials, max_failures=max_failures)
+    play.failing = {(f"trial-{i:04d}", "search"): "error" for i in range(trials)}
+    play.through(workers=1)
+    assert len(play.done("search")) == limit + 1
+    assert play.director.failure == (
+        f"{limit + 1} of {limit + 1} trials failed, the last (trial-{limit:04d}) with 'error'"
+    )
+    assert play.done("final") == []
+
+
+def test_a_search_bears_a_few_failures(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.failing = {("trial-0002", "search"): "lost"}
+    play.through()
+    assert play.director.failure is None
+    assert len(play.record.trials) == 6
+    assert play.done("final") == ["trial-0005"]
+
+
+# Interruption
+
+
+def test_an_interrupted_search_starts_nothing_and_stops_at_the_next_epochs(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    for order in list(play.running):
+        play.step(order)
+    play.director.interrupt()
+    play.through()
+    assert play.director.interrupted
+    assert len(play.record.trials) == 2
+    assert [trial.reason for trial in play.record.trials.values()] == ["interrupted"] * 2
+    assert [len(trial.epochs) for trial in play.record.trials.values()] == [2, 2]
+
+
+def test_an_interrupted_search_ends_as_one_that_was_not(tmp_path):
+    whole = tmp_path / "whole"
+    parts = tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    expected = Play(whole, STRATIFIED, curve=by_number).through(workers=1)
+    play = Play(parts, STRATIFIED, curve=by_number)
+    for stop_after in (3, 5, 14):
+        for _ in range(stop_after):
+            play.fill(workers=1)
+            play.step(next(iter(play.running)))
+        play.director.interrupt()
+        play.through(workers=1)
+        play.take_up()
+    play.through(workers=1)
+    assert play.done("final") == expected.done("final")
+    for name, trial in play.record.trials.items():
+        assert trial.reason == expected.record.trials[name].reason
+        assert len(trial.epochs) == len(expected.record.trials[name].epochs)
+
+
+def test_a_search_that_died_takes_up_what_ran(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    for order in list(play.running):
+        play.step(order)
+    play.take_up()  # no goodbye
+    play.fill(workers=2)
+    assert [order.trial for order in play.running] == ["trial-0000", "trial-0001"]
+    assert {order.role for order in play.running} == {"search"}
+    play.through()
+    assert len(play.record.trials) == 6
+    assert all(trial.reason for trial in play.record.trials.values())
+
+
+def test_a_death_in_the_finals_repeats_only_what_is_missing(tmp_path):
+    play = Play(tmp_path, curve=by_number, finalists=2)
+    while not any(trial.tested for trial in play.record.trials.values()):
+        play.fill(workers=1)
+        play.step(next(iter(play.running)))
+    play.finished.clear()
+    play.take_up()
+    play.through(workers=1)
+    assert len(play.done("final")) == 1
+    assert len(play.done("measure")) == 2
+    assert play.done("search") == []
+
+
+def test_a_finished_search_has_no_more_orders(tmp_path):
+    play = Play(tmp_path, curve=by_number).through()
+    play.take_up()
+    assert play.order() is None
+    assert play.director.busy == 0
+
+
+def test_the_rungs_survive_a_death(tmp_path):
+    """A trial after the death is compared with those before."""
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3)
+    for _ in range(9):
+        play.fill(workers=1)
+        play.step(next(iter(play.running)))
+    play.take_up()
+    play.through(workers=1)
+    assert [trial.reason for trial in play.record.trials.values()] == ["epochs", *["asha"] * 5]
+
+
+def test_the_study_learns_of_an_ending_that_it_missed(tmp_path):
+    """The process died between the journal and the study."""
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=1)
+    play.step(next(iter(play.running)))
+    play.write(TrialEnded(trial="trial-0000", reason="asha"))
+    play.take_up()
+    (trial,) = play.study()
+    assert trial.state.name == "PRUNED"
+    assert trial.intermediate_values == {1: by_number("trial-0000", 1)}
+
+
+# Time budget
+
+
+def test_when_the_time_is_up_trials_stop_and_finals_still_run(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    for order in list(play.running):
+        play.step(order)
+    play.director.seconds = 0.0
+    assert play.director.over_budget
+    play.through()
+    assert [trial.reason for trial in play.record.trials.values()] == ["budget", "budget"]
+    assert play.done("final") == ["trial-0001"]
+    assert len(play.record.trials["trial-0001"].epochs) == 9
+    assert play.done("measure") == ["trial-0001"]
+
+
+def test_no_trial_is_left_open_when_the_time_is_up(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    for order in list(play.running):
+        play.step(order)
+    play.director.interrupt()
+    play.through()
+    play.take_up(seconds=0.0)
+    play.through()
+    assert [trial.reason for trial in play.record.trials.values()] == ["budget", "budget"]
+    assert [trial.state.name for trial in play.study()] == ["PRUNED", "PRUNED"]
+
+
+def test_a_search_without_a_budget_is_never_over_it(tmp_path):
+    assert not Play(tmp_path).director.over_budget
+
+
+def test_a_director_without_a_past_starts_with_the_first_trial(tmp_path):
+    events = []
+    space = parse_space(TOGETHER, "space.yaml", "space")
+    director = Director(space, SearchRecord(), tmp_path / "study.log", events.append)
+    order = director.next_order()
+    assert (order.trial, order.role, order.seed) == ("trial-0000", "search", 0)
+    assert order.hyperparameters.learning_rate == 1.5e-4
+    assert [event.event for event in events] == ["trial_started"]
+    assert director.busy == 1
+    assert math.isfinite(events[0].at)
