@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from semtune.errors import ConfigError
+from semtune.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="SEMTUNE_WORKSPACE", help="Folder that holds everything.")
@@ -27,6 +29,8 @@ BudgetOption = Annotated[
     str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
 ]
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
+
+HERE = Path("semtune-workspace")
 
 
 def cores() -> int:
@@ -76,3 +80,13 @@ def explanation(facts: dict[str, Any]) -> str:
 def cell(value: object) -> str:
     """A value in a table."""
     return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def show(facts: Any, as_json: bool, text: str) -> None:  # noqa: ANN401 - whatever json takes
+    """Print facts as JSON for machines, or as text."""
+    typer.echo(json.dumps(facts, default=str) if as_json else text)
+
+
+def workspace_at(path: Path) -> Workspace:
+    """The workspace in a folder."""
+    return Workspace(path.expanduser().resolve())

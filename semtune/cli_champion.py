@@ -1,0 +1,101 @@
+"""Commands of the champion and of its tracking."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semtune.cli_options import (
+    HERE,
+    JsonOption,
+    UriOption,
+    WorkspaceOption,
+    parse_controls,
+    show,
+    workspace_at,
+)
+
+
+def promote(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Make the best trial the champion, unless it loses to a baseline or to the champion; then exits 1."""
+    from semtune import workflow
+
+    result = workflow.promote(workspace_at(workspace), name, tracking_uri)
+    facts = {
+        "promoted": result.decision.promote,
+        "reason": result.decision.reason,
+        "trial": result.trial,
+        "architecture": result.architecture,
+        "version": result.version,
+    }
+    verdict = f"champion is now version {result.version}: " if result.version else "not promoted: "
+    show(facts, as_json, verdict + result.decision.reason)
+    if not result.decision.promote:
+        raise typer.Exit(1)
+
+
+def rollback(
+    tracking_uri: UriOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = HERE
+) -> None:
+    """Give the alias `champion` back to the version that had it before."""
+    from semtune import workflow
+
+    before, now = workflow.rollback(workspace_at(workspace), tracking_uri)
+    show({"from": before, "to": now}, as_json, f"champion is version {now} again, no longer version {before}")
+
+
+def score(
+    frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
+    controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Score images with the champion; control parameters not given are read from the vendor's metadata."""
+    from semtune import workflow
+
+    version, scored = workflow.score(workspace_at(workspace), frames, parse_controls(controls), tracking_uri)
+    facts = [
+        {"frame": each.frame, "score": each.score, "model_version": version, "controls": each.controls,
+         "missing": list(each.missing)}
+        for each in scored
+    ]  # fmt: skip
+    lines = [
+        f"{each.score:6.2f}  {each.frame}"
+        + (f"  (missing: {', '.join(each.missing)})" if each.missing else "")
+        for each in scored
+    ]
+    show(facts, as_json, "\n".join(lines))
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Open MLflow's page on the workspace, on the loopback address; Ctrl-C ends it."""
+    from semtune.tracking.ui import serve_ui
+
+    typer.echo(f"MLflow on http://{host}:{port}")
+    raise typer.Exit(serve_ui(workspace_at(workspace), host, port))
+
+
+def sync(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Send MLflow what it missed of a search, for instance while its server was away."""
+    from semtune import workflow
+
+    sent = workflow.sync(workspace_at(workspace), name, tracking_uri)
+    show(asdict(sent), as_json, "\n".join([f"{sent.events} events sent", *sent.refusals]))

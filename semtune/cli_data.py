@@ -1,0 +1,68 @@
+"""Commands that make and check datasets."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semtune.cli_options import JsonOption, cores, show
+
+
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
+    fields: Annotated[int, typer.Option(min=1, help="Places on the specimens.")] = 178,
+    settings: Annotated[int, typer.Option(min=1, help="Frames of each place.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
+    profile: Annotated[str, typer.Option(help="Model of the specialist: overall or focus.")] = "overall",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a dataset of simulated frames, control parameters and scores."""
+    from rich.progress import Progress
+
+    from semtune.simulated_dataset import write_simulated_dataset
+
+    with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as progress:
+        task = progress.add_task("simulating", total=fields)
+        frames = write_simulated_dataset(
+            folder,
+            fields,
+            settings,
+            seed,
+            profile,
+            cores(),
+            lambda done: progress.update(task, completed=done),
+        )
+    facts = {"folder": str(folder), "frames": frames, "fields": fields, "seed": seed}
+    show(facts, as_json, f"{frames} simulated frames of {fields} fields -> {folder}")
+
+
+def import_(
+    frames: Annotated[Path, typer.Argument(help="Folder of image files.")],
+    folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
+    scores: Annotated[Path, typer.Option(help="CSV: image, score; specimen, field, control parameters.")],
+    score_range: Annotated[tuple[float, float], typer.Option(help="Lowest and highest score.")] = (0.0, 10.0),
+    as_json: JsonOption = False,
+) -> None:
+    """Build a dataset from a laboratory's frames and scores."""
+    from semtune.dataset.importing import import_frames
+
+    summary = import_frames(frames, folder, scores, score_range)
+    text = [f"{summary.frames} frames of {summary.fields} fields -> {folder}"]
+    text.append(f"data bars cropped: {summary.data_bars_cropped}")
+    show(asdict(summary), as_json, "\n".join([*text, *summary.notes]))
+
+
+def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: JsonOption = False) -> None:
+    """Name every fault of a dataset, with file and line; exits 1 if there is one."""
+    from semtune.dataset.checks import check as check_dataset
+
+    result = check_dataset(folder)
+    lines = [f"{fault.severity}: {fault}" for fault in result.faults]
+    lines.append(f"{result.frames} frames, {result.fields} fields, digest {result.digest or 'unknown'}")
+    show(asdict(result), as_json, "\n".join(lines))
+    if not result.is_clean:
+        raise typer.Exit(1)
