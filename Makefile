@@ -16,7 +16,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup  ## The whole main job on simulated frames: search, Table 1, promotion, a score
 	rm -rf demo && mkdir demo
-	$(BIN)/semtune simulate demo/frames --fields 120 --settings 5 --seed 1
+	$(BIN)/semtune simulate demo/frames --fields 90 --settings 6 --seed 1
 	$(BIN)/semtune check demo/frames
 	$(BIN)/semtune --workspace $(WORKSPACE) search quick --data demo/frames --name demo
 	$(BIN)/semtune --workspace $(WORKSPACE) report demo --out demo/table1.md --out demo/table1.html --out demo/table1.json

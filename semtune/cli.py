@@ -26,6 +26,7 @@ from semtune.cli_options import (
     cell,
     explanation,
     parse_seconds,
+    say_version,
     show,
     workspace_at,
 )
@@ -47,14 +48,12 @@ app = typer.Typer(
 @app.callback()
 def main(
     workspace: Annotated[Path | None, typer.Option(help="Folder that holds everything.")] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=say_version, is_eager=True),
+    ] = False,
 ) -> None:
     """Find the network that scores the quality of SEM frames as a specialist does, and prove it."""
-    if version:
-        from semtune import __version__
-
-        typer.echo(f"semtune {__version__}")
-        raise typer.Exit
     if workspace is not None:
         os.environ["SEMTUNE_WORKSPACE"] = str(workspace)
 
@@ -97,14 +96,14 @@ def search(
         precision=precision,
         leave_out_faulty=leave_out_faulty,
     )
+    conditions = workflow.Conditions(
+        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
+    )
     place = workspace_at(workspace)
     if dry_run:
         facts = workflow.explain(place, request)
         show(facts, as_json, explanation(facts))
         return
-    conditions = workflow.Conditions(
-        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
-    )
     outcome = _observed(
         place, name, as_json, lambda observe: workflow.search(place, request, conditions, observe)
     )

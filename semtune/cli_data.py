@@ -21,11 +21,13 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset of simulated frames, control parameters and scores."""
+    from rich.console import Console
     from rich.progress import Progress
 
     from semtune.simulated_dataset import write_simulated_dataset
 
-    with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("simulating", total=fields)
         frames = write_simulated_dataset(
             folder,

@@ -87,6 +87,15 @@ def show(facts: Any, as_json: bool, text: str) -> None:  # noqa: ANN401 - whatev
     typer.echo(json.dumps(facts, default=str) if as_json else text)
 
 
+def say_version(wanted: bool) -> None:
+    """Print the version and exit, whatever else stands on the command line."""
+    if wanted:
+        from semtune import __version__
+
+        typer.echo(f"semtune {__version__}")
+        raise typer.Exit
+
+
 def workspace_at(path: Path) -> Workspace:
     """The workspace in a folder."""
     return Workspace(path.expanduser().resolve())

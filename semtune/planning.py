@@ -107,9 +107,9 @@ def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan,
         DatasetError: If the dataset is, with the way to leave faulty frames out.
     """
     space = read_space(find_space(request.space)).overridden(request.hyperparameters, request.settings)
-    dataset = read_dataset(request.data, request.leave_out_faulty)
+    dataset, store = _decoded(request, cache_folder)
     split = by_field(dataset, space.settings.seed)
-    _check_sizes(_decode(dataset, cache_folder), space, dataset)
+    _check_sizes(store, space, dataset)
     description = dataset.description
     plan = SearchPlan(
         search_id=uuid4().hex,
@@ -176,13 +176,16 @@ def read_plan(path: Path) -> SearchPlan:
         raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
 
 
-def _decode(dataset: Dataset, cache_folder: Path) -> FrameStore:
+def _decoded(request: SearchRequest, cache_folder: Path) -> tuple[Dataset, FrameStore]:
+    """Read the dataset and decode its frames; a refusal says how to leave the faulty ones out."""
     try:
-        return decode_frames(dataset, cache_folder)
+        dataset = read_dataset(request.data, request.leave_out_faulty)
+        return dataset, decode_frames(dataset, cache_folder)
     except DatasetError as error:
-        raise DatasetError(
-            f"{error}\n`semtune check {dataset.folder}` lists all faults; --leave-out-faulty leaves them out"
-        ) from error
+        if request.leave_out_faulty or not request.data.is_dir():
+            raise
+        remedy = f"`semtune check {request.data}` names all faults; --leave-out-faulty leaves them out"
+        raise DatasetError(f"{str(error).partition('`semtune check')[0].rstrip()}\n{remedy}") from error
 
 
 def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -15,12 +16,13 @@ from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
 from semtune.journal import Event, Journal, SearchClosed, SearchOpened, SearchRecord, SearchState, read_record
-from semtune.opponents import OPPONENTS, fit_opponents
 from semtune.planning import SearchPlan
-from semtune.search.director import Director, Order
-from semtune.search.driver import Allotment, Resources, run
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
+
+if TYPE_CHECKING:
+    from semtune.search.director import Order
+    from semtune.search.driver import Allotment, Resources
 
 Observer = Callable[[Event], None]
 
@@ -40,57 +42,84 @@ def run_session(
     """Work on a search, new or not, until it is finished, failed or interrupted.
 
     Args:
-        folder: Of a search whose plan and samples are written.
+        folder: Of a search whose plan and samples are written; the caller holds it by `only_one`.
         plan: The search's.
         resources: What may be used.
         seconds: Time budget of the trials.
         observe: Called with each event, after it is in the journal.
 
     Raises:
-        SearchError: If another process works on the search, or the cluster cannot serve it.
+        SearchError: If the cluster cannot serve the search.
     """
-    with _only_one(folder):
-        record = read_record(folder.journal)
-        journal = Journal(folder.journal)
+    # Ray and Optuna take seconds to import, which lists and reports are spared.
+    from semtune.search.director import Director
+    from semtune.search.driver import run
 
-        def publish(event: Event) -> None:
-            journal.append(event)
-            observe(event)
+    record = read_record(folder.journal)
+    journal = Journal(folder.journal)
 
-        def conclude(state: SearchState, message: str = "") -> Outcome:
-            closed = SearchClosed(state=state, message=message)
-            record.add(closed)
-            publish(closed)
-            return Outcome(state, message, record)
+    def publish(event: Event) -> None:
+        journal.append(event)
+        observe(event)
 
-        opened = SearchOpened(pid=os.getpid(), host=platform.node())
-        record.add(opened)
-        publish(opened)
-        director = Director(plan.space(), record, folder.study, publish, seconds)
-        try:
-            run(
-                director,
-                lambda order, allotment: _task(folder, plan, order, allotment),
-                resources,
-                folder.trials,
-            )
-            if director.interrupted:
-                return conclude("interrupted")
-            for baseline in _missing_opponents(folder, record):
-                record.add(baseline)
-                publish(baseline)
-        except KeyboardInterrupt:
+    def conclude(state: SearchState, message: str = "") -> Outcome:
+        closed = SearchClosed(state=state, message=message)
+        record.add(closed)
+        publish(closed)
+        return Outcome(state, message, record)
+
+    opened = SearchOpened(pid=os.getpid(), host=platform.node())
+    record.add(opened)
+    publish(opened)
+    director = Director(plan.space(), record, folder.study, publish, seconds)
+    try:
+        run(
+            director,
+            lambda order, allotment: _task(folder, plan, order, allotment),
+            resources,
+            folder.trials,
+        )
+        if director.interrupted:
             return conclude("interrupted")
-        except BaseException as error:
-            conclude("failed", f"{type(error).__name__}: {error}")
-            raise
-        return conclude("failed", director.failure) if director.failure else conclude("finished")
+        for baseline in _missing_opponents(folder, record):
+            record.add(baseline)
+            publish(baseline)
+    except KeyboardInterrupt:
+        return conclude("interrupted")
+    except BaseException as error:
+        conclude("failed", f"{type(error).__name__}: {error}")
+        raise
+    return conclude("failed", director.failure) if director.failure else conclude("finished")
+
+
+@contextmanager
+def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
+    """Hold the search's lock, which the system releases when the process dies, however it dies.
+
+    Args:
+        folder: Of the search.
+        patience: Seconds to wait for the lock: whoever lists the searches holds it for a moment.
+
+    Raises:
+        SearchError: If another process works on the search.
+    """
+    lock = FileLock(folder.path / "lock", timeout=patience)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise SearchError(
+            f"search {folder.name!r} is running in another process; wait for it or stop it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
     """Tell whether a process works on the search, and how the last one left it."""
     try:
-        with _only_one(folder):
+        with only_one(folder, patience=0):
             return record.closed.state if record.closed else "interrupted"
     except SearchError:
         return "running"
@@ -98,6 +127,8 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
 
 def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:
     """Fit the opponents unless all are there; those of a session that died meanwhile are fitted again."""
+    from semtune.opponents import OPPONENTS, fit_opponents
+
     if set(OPPONENTS) <= set(record.baselines):
         return
     table = read_samples(folder.samples)
@@ -116,15 +147,3 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         threads=allotment.cpus,
         precision=plan.precision,
     )
-
-
-@contextmanager
-def _only_one(folder: SearchFolder) -> Iterator[None]:
-    """Hold the search's lock, which the system releases when the process dies, however it dies."""
-    try:
-        with FileLock(folder.path / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise SearchError(
-            f"search {folder.name!r} is running in another process; wait for it or stop it"
-        ) from None

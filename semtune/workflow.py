@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,8 @@ from semtune.planning import SearchPlan, SearchRequest, plan_search, read_plan, 
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
-from semtune.search.driver import Resources
 from semtune.search.halving import rungs
-from semtune.session import Outcome, run_session, state_of
+from semtune.session import Outcome, only_one, run_session, state_of
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.layout import TrackedSearch
 from semtune.tracking.progress import run_ids
@@ -24,12 +24,13 @@ from semtune.tracking.sender import Sent
 from semtune.tracking.sender import sync as send_all
 from semtune.tracking.store import open_store
 from semtune.tracking.writer import TrackingWriter
-from semtune.training.samples import write_samples
+from semtune.training.samples import SampleTable, write_samples
 from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
     from semtune.scoring import ScoredFrame
+    from semtune.search.driver import Resources
 
 Observer = Callable[[Event], None]
 _LOG = logging.getLogger("semtune")
@@ -51,12 +52,7 @@ def search(
     folder = workspace.search(request.name)
     _refuse_taken(folder)
     plan, samples = plan_search(request, workspace.frames)
-    try:
-        folder.path.mkdir(parents=True)
-    except FileExistsError:
-        _refuse_taken(folder)
-    write_samples(samples, folder.samples)
-    write_plan(plan, folder.plan)
+    _create(workspace, folder, plan, samples)
     return _work(workspace, folder, plan, conditions, observe)
 
 
@@ -69,7 +65,6 @@ def resume(
     changed = {name: value for name, value in settings.items() if value is not None}
     plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
     plan.space()
-    write_plan(plan, folder.plan)
     return _work(workspace, folder, plan, conditions, observe)
 
 
@@ -134,8 +129,11 @@ def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
     """Write a comparison table to files; the suffix of each picks its format."""
     texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+        except OSError as error:
+            raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:
@@ -206,23 +204,41 @@ def tracked(plan: SearchPlan) -> TrackedSearch:
 def _work(
     workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions, observe: Observer
 ) -> Outcome:
-    writer = TrackingWriter(open_store(workspace, conditions.tracking_uri), folder, tracked(plan))
+    with only_one(folder):
+        write_plan(plan, folder.plan)  # now that no other session reads it
+        writer = TrackingWriter(open_store(workspace, conditions.tracking_uri), folder, tracked(plan))
 
-    def heard(event: Event) -> None:
-        writer.notify()
-        observe(event)
+        def heard(event: Event) -> None:
+            writer.notify()
+            observe(event)
 
+        try:
+            return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
+        finally:
+            unsent = writer.close()
+            if unsent:
+                _LOG.warning(
+                    "%d events wait in the journal (%s); `semtune sync %s` sends them",
+                    unsent,
+                    writer.problem,
+                    plan.name,
+                )
+
+
+def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:
+    """Make the folder of a search, whole or not at all: a name without a plan could not be resumed."""
+    draft = SearchFolder(workspace.path / f".{plan.search_id}.part")
+    draft.path.mkdir(parents=True)
     try:
-        return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
+        write_samples(samples, draft.samples)
+        write_plan(plan, draft.plan)
+        folder.path.parent.mkdir(exist_ok=True)
+        draft.path.rename(folder.path)
+    except OSError:
+        _refuse_taken(folder)  # by another process, meanwhile
+        raise
     finally:
-        unsent = writer.close()
-        if unsent:
-            _LOG.warning(
-                "%d events wait in the journal (%s); `semtune sync %s` sends them",
-                unsent,
-                writer.problem,
-                plan.name,
-            )
+        shutil.rmtree(draft.path, ignore_errors=True)
 
 
 def _refuse_taken(folder: SearchFolder) -> None:

@@ -7,6 +7,7 @@ square only move pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -27,6 +28,12 @@ _SYMMETRIES = torch.tensor(
     ]
 )
 SYMMETRIES = len(_SYMMETRIES)
+
+
+@cache
+def _symmetries(device: torch.device) -> Tensor:
+    """The table on a device: brought there once, because nothing may be copied while a step is captured."""
+    return _SYMMETRIES.to(device)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class FramePixels:
         Returns:
             Grey levels, uint8, shape (batch, 1, size, size).
         """
-        table = _SYMMETRIES.to(rows.device)[symmetry]
+        table = _symmetries(rows.device)[symmetry]
         i = torch.arange(size, device=rows.device).view(1, size, 1)
         j = i.view(1, 1, size)
         row, column = (

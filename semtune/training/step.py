@@ -6,7 +6,7 @@ trial of the same shape, which only resets weights and optimiser state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +70,7 @@ class TrainingStep:
         self._position = torch.zeros(1, dtype=torch.int64, device=self.device)
         self._squared_error = torch.zeros((), device=self.device)
         self._plan: EpochPlan | None = None
+        self._host_batches: Iterator[Tensor] = iter(())
         self._rates = torch.zeros(1, device=self.device)
         self._replay: Callable[[], None] | None = None
 
@@ -126,6 +127,7 @@ class TrainingStep:
         self._plan.geometry.copy_(plan.geometry, non_blocking=True)
         self._plan.without_controls.copy_(plan.without_controls, non_blocking=True)
         self._rates.copy_(rates)
+        self._host_batches = iter(plan.geometry.split(self.key.batch_size))  # type: ignore[no-untyped-call]
         self._position.zero_()
         self._squared_error.zero_()
 
@@ -163,9 +165,10 @@ class TrainingStep:
         train = _captured(lambda: self._train(crops, *self._batch()[1:]), self._snapshot())
 
         def step() -> None:
-            crop = self._batch()[0].cpu()
+            crop = next(self._host_batches)
+            cut = self._frames.cut(crop[:, 0], crop[:, 1], crop[:, 2], crop[:, 3], size)
             copied.synchronize()
-            staged.copy_(self._frames.cut(crop[:, 0], crop[:, 1], crop[:, 2], crop[:, 3], size))
+            staged.copy_(cut)
             crops.copy_(staged, non_blocking=True)
             copied.record()
             train()
@@ -254,11 +257,15 @@ def _captured(step: Callable[[], None], changed: list[Tensor]) -> Callable[[], N
     with torch.cuda.stream(stream):
         for _ in range(3):
             step()
+            _copy_into(changed, before)  # each time: a short plan has no steps to spare
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    with torch.no_grad():
-        for tensor, value in zip(changed, before, strict=True):
-            tensor.copy_(value)
     return graph.replay
+
+
+@torch.no_grad()
+def _copy_into(tensors: list[Tensor], values: list[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)
