@@ -34,7 +34,9 @@ class Promotion:
     version: int | None
 
 
-def challenge(workspace: Workspace, store: Store, folder: SearchFolder, table: ComparisonTable) -> Promotion:
+def challenge(
+    workspace: Workspace, store: Store, folder: SearchFolder, table: ComparisonTable, force: str | None = None
+) -> Promotion:
     """Let the best trial of a search ask for the champion's place.
 
     Args:
@@ -42,6 +44,7 @@ def challenge(workspace: Workspace, store: Store, folder: SearchFolder, table: C
         store: Of runs and models; it has all runs of the search.
         folder: Of the search.
         table: Its comparison table.
+        force: Why to promote even if the rule refuses; recorded with the refusal on the promoted version.
 
     Raises:
         SearchError: If no trial has met the test frames.
@@ -56,6 +59,8 @@ def challenge(workspace: Workspace, store: Store, folder: SearchFolder, table: C
     differences = _differences(table, challenger, predictions)
     baselines = [row for row in table.rows if row.kind in CLASSICAL]
     decision = decide(challenger, incumbent, baselines, differences=differences)
+    if force and not decision.promote:
+        decision = Decision(True, f"Forced ({force}) although {decision.reason}")
     version = _register(store, folder, table, challenger, decision) if decision.promote else None
     return Promotion(decision, challenger.trial, challenger.name, version)
 

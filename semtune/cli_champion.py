@@ -21,6 +21,9 @@ from semtune.cli_options import (
 
 def promote(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    force: Annotated[
+        str | None, typer.Option(help="Promote against the rule, for this reason, which is recorded.")
+    ] = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -28,7 +31,7 @@ def promote(
     """Make the best trial the champion, unless it loses to a baseline or to the champion; then exits 1."""
     from semtune import workflow
 
-    result = workflow.promote(workspace_at(workspace), name, tracking_uri)
+    result = workflow.promote(workspace_at(workspace), name, tracking_uri, force)
     facts = {
         "promoted": result.decision.promote,
         "reason": result.decision.reason,

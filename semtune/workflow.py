@@ -141,14 +141,14 @@ def report_as(table: ComparisonTable, suffix: str) -> str:
     return TABLE_WRITERS[suffix].write(table)
 
 
-def promote(workspace: Workspace, name: str, tracking_uri: str | None) -> Promotion:
+def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: str | None = None) -> Promotion:
     """Make the best trial of a search the champion, unless it loses to a baseline or to the champion."""
     from semtune.candidacy import challenge  # torch comes in here
 
     folder = workspace.existing(name)
     store = open_store(workspace, tracking_uri)
     send_all(store, folder, tracked(read_plan(folder.plan)))
-    return challenge(workspace, store, folder, report(workspace, name))
+    return challenge(workspace, store, folder, report(workspace, name), force)
 
 
 def rollback(workspace: Workspace, tracking_uri: str | None) -> tuple[int, int]:
