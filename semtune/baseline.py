@@ -7,18 +7,15 @@ prediction is clipped to the score range, as those of the networks are: no score
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import expit
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import GradientBoostingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -27,12 +24,8 @@ from sklearn.svm import SVR
 
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS
 from semtune.images import Frame
-from semtune.registry import Registry
 from semtune.results import Kind, Scores, rmse
-
-ScoreRange: TypeAlias = tuple[float, float]
-Predict: TypeAlias = Callable[[Scores], Scores]
-"""Focus values or features, one sample a row -> predicted scores, shape (n,)."""
+from semtune.score_maps import SCORE_MAPS, Predict, ScoreMap, ScoreRange, clipped
 
 FOLDS = 5
 """Of the training fields, to choose among the regressors."""
@@ -79,88 +72,10 @@ class Baseline:
     details: Mapping[str, str | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class ScoreMap:
-    """A way from focus values to scores; all predictions lie in the score range."""
-
-    name: str
-    label: str
-    """What it does, for a table's head or foot."""
-    fit: Callable[[Scores, Scores, ScoreRange], Predict]
-    """Focus values (n,), reference scores (n,), score range -> map. Equal values give a constant."""
-    fitted_on: Literal["train", "test"] = "train"
-
-
 def focus_values(frames: Iterable[Frame]) -> Scores:
     """Focus values of every autofocus function, shape (frames, functions), in the registry's order."""
     rows = [[function.focus_value(frame) for function in AUTOFOCUS_FUNCTIONS] for frame in frames]
     return np.array(rows, np.float64).reshape(-1, len(AUTOFOCUS_FUNCTIONS))
-
-
-def fit_affine(values: Scores, scores: Scores, score_range: ScoreRange) -> Predict:
-    """Least-squares line `a v + b` of either slope; the mean score for equal values."""
-    middle, mean = np.mean(values), np.mean(scores)
-    spread = np.sum((values - middle) ** 2)
-    slope = np.sum((values - middle) * (scores - mean)) / spread if np.ptp(values) else 0.0
-    return _clipped(lambda v: mean + slope * (v - middle), score_range)
-
-
-def fit_minmax(values: Scores, scores: Scores, score_range: ScoreRange) -> Predict:
-    """The extremes of the focus values become those of the score range; `scores` are not looked at."""
-    return _stretched(np.min(values), values, score_range)
-
-
-def fit_as_published(values: Scores, scores: Scores, score_range: ScoreRange) -> Predict:
-    """The extremes' distance becomes that of the score range, but the minimum is not subtracted."""
-    return _stretched(0.0, values, score_range)
-
-
-def fit_isotonic(values: Scores, scores: Scores, score_range: ScoreRange) -> Predict:
-    """The monotone step function of least squares, rising or falling, whichever fits better."""
-    rising, falling = (
-        IsotonicRegression(increasing=increasing, out_of_bounds="clip").fit(values, scores)
-        for increasing in (True, False)
-    )
-    closer = min(rising, falling, key=lambda steps: rmse(steps.predict(values), scores))
-    return _clipped(closer.predict, score_range)
-
-
-def fit_logistic(values: Scores, scores: Scores, score_range: ScoreRange) -> Predict:
-    """The logistic curve of least squares, rising or falling: height, width, centre and level are free."""
-    if not np.ptp(values):
-        return fit_affine(values, scores, score_range)
-    middle, scale = np.mean(values), np.std(values)
-
-    def curve(parameters: Scores, v: Scores) -> Scores:
-        level, height, log_width, centre = parameters
-        return np.asarray(level + height * expit(((v - middle) / scale - centre) / np.exp(log_width)))
-
-    # From the line's slope, which a logistic of width 1 has at its centre if it is 4 times as high. The
-    # bounds keep the curve from a step of no width and from a height without end.
-    height = 4 * np.mean((values - middle) * (scores - np.mean(scores))) / scale
-    start = (np.mean(scores) - height / 2, height, 0.0, 0.0)
-    bounds = ((-np.inf, -np.inf, -3, -10), (np.inf, np.inf, 3, 10))
-    fit = least_squares(
-        lambda parameters: curve(parameters, values) - scores, start, bounds=bounds, max_nfev=100
-    )
-    return _clipped(lambda v: curve(fit.x, v), score_range)
-
-
-SCORE_MAPS = Registry(
-    "score map",
-    [
-        ScoreMap("affine", "a v + b by least squares on training samples", fit_affine),
-        ScoreMap("minmax", "extremes of training samples, no labels seen", fit_minmax),
-        ScoreMap(
-            "as_published",
-            "as published: v over (max - min) of the test samples, the minimum not subtracted",
-            fit_as_published,
-            fitted_on="test",
-        ),
-        ScoreMap("isotonic", "monotone steps by least squares on training samples", fit_isotonic),
-        ScoreMap("logistic", "logistic curve by least squares on training samples", fit_logistic),
-    ],
-)
 
 
 @dataclass(frozen=True)
@@ -229,7 +144,7 @@ def fit_regression(
     regressors = _regressors()
     blend, error = _choose(regressors, features, scores, fields, score_range)
     fitted = [regressors[part].fit(features, scores) for part in blend]
-    predict = _clipped(lambda x: np.mean([part.predict(x) for part in fitted], axis=0), score_range)
+    predict = clipped(lambda x: np.mean([part.predict(x) for part in fitted], axis=0), score_range)
     return Regression(predict, " + ".join(blend), error)
 
 
@@ -291,15 +206,3 @@ def _regressed(name: str, kind: Kind, features: Scores, data: BaselineData) -> B
 def _fitted(score_map: ScoreMap, values: Scores, data: BaselineData) -> Predict:
     seen = list(data.train if score_map.fitted_on == "train" else data.test)
     return score_map.fit(values[seen], data.scores[seen], data.score_range)
-
-
-def _stretched(zero: float, values: Scores, score_range: ScoreRange) -> Predict:
-    low, high = score_range
-    span = np.ptp(values)
-    if not span:
-        return lambda v: np.full(np.shape(v), (low + high) / 2)
-    return _clipped(lambda v: low + (high - low) * (v - zero) / span, score_range)
-
-
-def _clipped(predict: Callable[[Scores], Any], score_range: ScoreRange) -> Predict:
-    return lambda features: np.clip(np.asarray(predict(features), np.float64), *score_range)

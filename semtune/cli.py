@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune.cli_champion import promote, rollback, score, sync, ui
-from semtune.cli_data import check, import_, simulate
+from semtune import cli_champion, cli_data
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -185,9 +184,8 @@ def report(
         typer.echo(f"-> {path}")
 
 
-for command in (simulate, check, promote, rollback, score, ui, sync):
-    app.command()(command)
-app.command("import")(import_)
+app.add_typer(cli_data.app)
+app.add_typer(cli_champion.app)
 
 
 def run() -> None:

@@ -18,7 +18,10 @@ from semtune.cli_options import (
     workspace_at,
 )
 
+app = typer.Typer()
 
+
+@app.command()
 def promote(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     force: Annotated[
@@ -45,6 +48,7 @@ def promote(
         raise typer.Exit(1)
 
 
+@app.command()
 def rollback(
     tracking_uri: UriOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = HERE
 ) -> None:
@@ -55,6 +59,7 @@ def rollback(
     show({"from": before, "to": now}, as_json, f"champion is version {now} again, no longer version {before}")
 
 
+@app.command()
 def score(
     frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
     controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
@@ -79,18 +84,20 @@ def score(
     show(facts, as_json, "\n".join(lines))
 
 
+@app.command()
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Open MLflow's page on the workspace, on the loopback address; Ctrl-C ends it."""
-    from semtune.tracking.ui import serve_ui
+    from semtune.tracking.ui import become_ui
 
     typer.echo(f"MLflow on http://{host}:{port}")
-    raise typer.Exit(serve_ui(workspace_at(workspace), host, port))
+    become_ui(workspace_at(workspace), host, port)
 
 
+@app.command()
 def sync(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     tracking_uri: UriOption = None,

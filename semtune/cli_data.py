@@ -11,7 +11,10 @@ import typer
 
 from semtune.cli_options import JsonOption, cores, show
 
+app = typer.Typer()
 
+
+@app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
     fields: Annotated[int, typer.Option(min=1, help="Places on the specimens.")] = 178,
@@ -42,6 +45,7 @@ def simulate(
     show(facts, as_json, f"{frames} simulated frames of {fields} fields -> {folder}")
 
 
+@app.command("import")
 def import_(
     frames: Annotated[Path, typer.Argument(help="Folder of image files.")],
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
@@ -58,6 +62,7 @@ def import_(
     show(asdict(summary), as_json, "\n".join([*text, *summary.notes]))
 
 
+@app.command()
 def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: JsonOption = False) -> None:
     """Name every fault of a dataset, with file and line; exits 1 if there is one."""
     from semtune.dataset.checks import check as check_dataset

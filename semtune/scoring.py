@@ -104,7 +104,10 @@ class Scorer:
         found = read_control_parameters(path)
         known = {**self._recorded(found), **given}
         frame = crop_data_bar(read_frame(path), found.data_bar_rows)
-        score = self.score(frame, known)
+        try:
+            score = self.score(frame, known)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from None
         missing = tuple(name for name in self.control_parameters if name not in known)
         return ScoredFrame(str(path), round(score, 3), known, missing)
 
@@ -147,8 +150,8 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise DatasetError(f"{path}: no such file or folder")
-        inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in _SUFFIXES)
-        found += inside if path.is_dir() else [path]
+        images = (each for each in path.rglob("*") if each.suffix.lower() in _SUFFIXES and each.is_file())
+        found += sorted(images) if path.is_dir() else [path]
     if not found:
         raise DatasetError(f"{', '.join(map(str, paths))}: no images there ({', '.join(sorted(_SUFFIXES))})")
     return found

@@ -15,7 +15,6 @@ from semtune.planning import SearchPlan, SearchRequest, plan_search, read_plan, 
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
-from semtune.search.halving import rungs
 from semtune.session import Outcome, only_one, run_session, state_of
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.layout import TrackedSearch
@@ -70,6 +69,8 @@ def resume(
 
 def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
     """Tell what a search would do, without starting it."""
+    from semtune.search.halving import rungs  # ray comes in here
+
     _refuse_taken(workspace.search(request.name))
     plan, _ = plan_search(request, workspace.frames)
     space = plan.space()

@@ -26,9 +26,9 @@ from semtune.training.samples import SampleTable, write_samples
 from semtune.workspace import SearchFolder, Workspace
 
 SPACE = "architecture: pacf\nlearning_rate: {log_uniform: [1.0e-4, 1.0e-2]}\ncrop: 64\nepochs: 2\ntrials: 3\n"
-BASELINES = {"constant": "constant", "controls": "controls", "joint": "joint"} | {
-    name: "autofocus" for name in AUTOFOCUS_FUNCTIONS.names
-}
+BASELINES = {"constant": "constant", "controls": "controls", "joint": "joint"} | dict.fromkeys(
+    AUTOFOCUS_FUNCTIONS.names, "autofocus"
+)
 FINALIST = "trial-0000"
 
 

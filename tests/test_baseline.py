@@ -10,9 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from semtune import baseline
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS
-from semtune.baseline import SCORE_MAPS, BaselineData, fit_regression, focus_values
+from semtune.baseline import BaselineData, fit_regression, focus_values
 from semtune.errors import UnknownNameError
 from semtune.results import rmse
+from semtune.score_maps import SCORE_MAPS
 
 RANGE = (0.0, 10.0)
 each_map = pytest.mark.parametrize("score_map", list(SCORE_MAPS), ids=lambda score_map: score_map.name)

@@ -58,7 +58,7 @@ def semtune(monkeypatch, capsys, tmp_path):
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["semtune", *map(str, arguments)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:  # noqa: PT011 - every code is looked at
+        with pytest.raises(SystemExit) as ended:
             cli.run()
         said = capsys.readouterr()
         return Answer(ended.value.code or 0, said.out, said.err)
@@ -174,7 +174,7 @@ def test_no_duration_is_no_budget():
 
 @pytest.mark.parametrize("text", ["", "30", "m", "1.5h", "-5m", "30m1h", "soon"])
 def test_what_is_no_duration_is_refused(text):
-    with pytest.raises(ConfigError, match="is no duration; write e.g. 30m"):
+    with pytest.raises(ConfigError, match=r"is no duration; write e\.g\. 30m"):
         parse_seconds(text)
 
 
@@ -269,10 +269,9 @@ def test_a_dataset_that_is_not_there_is_refused(semtune):
 
 
 def test_a_bad_time_budget_is_refused_in_a_dry_run_too(semtune, dataset):
+    command = asked("quick", dataset, "--time-budget", "soon")
     for options in ([], ["--dry-run"]):
-        assert "is no duration" in refusal(
-            semtune(*asked("quick", dataset, "--time-budget", "soon", *options))
-        )
+        assert "is no duration" in refusal(semtune(*command, *options))
 
 
 def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
@@ -340,7 +339,9 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
 
 def test_a_search_that_another_process_holds_is_running(semtune, finished):
     lock = finished.search("demo").path / "lock"
-    script = "import sys, filelock\nwith filelock.FileLock(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+    script = (
+        "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print('held', flush=True); input()"
+    )
     command = [sys.executable, "-c", script, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
@@ -348,6 +349,7 @@ def test_a_search_that_another_process_holds_is_running(semtune, finished):
         before = contents(finished.path)
         message = refusal(semtune("resume", "demo", "--trials", "9", "--workspace", finished.path))
         assert contents(finished.path) == before
+        holder.stdin.write(b"\n")
     assert each["state"] == "running"
     assert "is running in another process" in message
     assert semtune("list", "--json", "--workspace", finished.path).json[0]["state"] == "finished"
@@ -365,16 +367,15 @@ def test_the_report_keeps_the_contract(semtune, finished, dataset):
     assert (table["dataset"]["frames"], table["dataset"]["fields"]) == (24, 6)
     parts = table["dataset"]["split"]
     assert set(parts) == {"train", "validation", "test"}
-    assert sorted(sum(parts.values(), [])) == [f"field{number}" for number in range(6)]
+    assert sorted(field for part in parts.values() for field in part) == [
+        f"field{number}" for number in range(6)
+    ]
     assert all(set(row) >= ROW for row in table["rows"])
     rows = {row["name"]: row for row in table["rows"]}
     assert {"entropy", "joint", "controls", "constant", "pacf"} <= set(rows)
     assert rows["pacf"]["test_rmse"] == pytest.approx(0.5)
-    assert (rows["pacf"]["kind"], rows["pacf"]["trial"], rows["pacf"]["run_id"]) == (
-        "network",
-        "trial-0000",
-        None,
-    )
+    network = rows["pacf"]
+    assert (network["kind"], network["trial"], network["run_id"]) == ("network", "trial-0000", None)
     assert (rows["joint"]["kind"], rows["joint"]["trial"]) == ("joint", None)
     assert rows["constant"]["milliseconds_per_image"] is None
 

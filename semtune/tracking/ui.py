@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 import sys
+from typing import NoReturn
 
-from semtune.errors import TrackingError
 from semtune.tracking.store import open_store
 from semtune.workspace import Workspace
 
 
-def serve_ui(workspace: Workspace, host: str, port: int) -> int:
-    """Serve MLflow's page until it is stopped; returns its exit code.
+def become_ui(workspace: Workspace, host: str, port: int) -> NoReturn:
+    """Turn this process into MLflow's server, so that whoever ends the process ends the server.
 
     Args:
         workspace: Whose embedded store to show.
@@ -19,20 +19,13 @@ def serve_ui(workspace: Workspace, host: str, port: int) -> int:
         port: TCP port.
 
     Raises:
-        TrackingError: If the server cannot be started.
+        TrackingError: If the store cannot be opened.
     """
     store = open_store(workspace)
-    command = [
+    arguments = [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store.uri,
         "--artifacts-destination", str(store.artifacts), "--default-artifact-root", str(store.artifacts),
         "--host", host, "--port", str(port), "--workers", "1",
     ]  # fmt: skip
-    try:
-        with subprocess.Popen(command) as server:
-            try:
-                return server.wait()
-            except KeyboardInterrupt:
-                server.terminate()
-                return 0
-    except OSError as error:
-        raise TrackingError(f"MLflow's server cannot be started ({error})") from error
+    sys.stdout.flush()
+    os.execv(sys.executable, arguments)
