@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from semtune.dataset import Dataset
-from semtune.dataset.frames import FrameStore, decode_frames
+from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.dataset.split import by_field, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError
@@ -136,6 +136,23 @@ def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan,
         hardware=describe_processor(os.cpu_count() or 1),
     )
     return plan, tabulate(dataset, split, cache_folder)
+
+
+def ensure_frames(plan: SearchPlan, cache_folder: Path) -> None:
+    """Decode the frames of a search again if somebody removed them from the cache.
+
+    Raises:
+        DatasetError: If the dataset is gone, or is no longer the one that was searched.
+    """
+    if holds_frames(cache_folder, plan.dataset_digest):
+        return
+    dataset = read_dataset(Path(plan.dataset_folder))
+    if dataset.digest != plan.dataset_digest:
+        raise DatasetError(
+            f"{plan.dataset_folder}: these are not the frames that {plan.name!r} was searched on (digest "
+            f"{dataset.digest[:12]}, then {plan.dataset_digest[:12]}); restore them or start a new search"
+        )
+    decode_frames(dataset, cache_folder)
 
 
 def find_space(name: str) -> Path:

@@ -7,13 +7,12 @@ fields, because the frames of one field are not independent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 Scores = NDArray[np.float64]
 Kind = Literal["network", "autofocus", "joint", "controls", "constant", "ceiling"]
@@ -104,17 +103,17 @@ def r2(predicted: Scores, reference: Scores) -> float:
 
 def plcc(predicted: Scores, reference: Scores) -> float:
     """Pearson's linear correlation, -1..1; higher is better; NaN where one side is constant."""
-    return _correlation(stats.pearsonr, predicted, reference)
+    return _correlation("pearsonr", predicted, reference)
 
 
 def srcc(predicted: Scores, reference: Scores) -> float:
     """Spearman's rank correlation, -1..1; higher is better; NaN where one side is constant."""
-    return _correlation(stats.spearmanr, predicted, reference)
+    return _correlation("spearmanr", predicted, reference)
 
 
 def krcc(predicted: Scores, reference: Scores) -> float:
     """Kendall's rank correlation (tau-b), -1..1; higher is better; NaN where one side is constant."""
-    return _correlation(stats.kendalltau, predicted, reference)
+    return _correlation("kendalltau", predicted, reference)
 
 
 def judge(predictions: Predictions) -> dict[str, float]:
@@ -195,7 +194,9 @@ def _errors(predicted: Scores, reference: Scores) -> Scores:
     return np.asarray(predicted, np.float64) - np.asarray(reference, np.float64)
 
 
-def _correlation(statistic: Callable[..., Any], predicted: Scores, reference: Scores) -> float:
+def _correlation(statistic: str, predicted: Scores, reference: Scores) -> float:
     if np.ptp(predicted) == 0 or np.ptp(reference) == 0:
         return math.nan
-    return float(statistic(predicted, reference).statistic)
+    from scipy import stats  # a second to import, which a search is spared until its first test
+
+    return float(getattr(stats, statistic)(predicted, reference).statistic)

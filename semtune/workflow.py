@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from semtune.errors import SearchError
 from semtune.journal import Event, SearchRecord, read_record
-from semtune.planning import SearchPlan, SearchRequest, plan_search, read_plan, write_plan
+from semtune.planning import SearchPlan, SearchRequest, ensure_frames, plan_search, read_plan, write_plan
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
@@ -23,7 +23,7 @@ from semtune.tracking.sender import Sent
 from semtune.tracking.sender import sync as send_all
 from semtune.tracking.store import open_store
 from semtune.tracking.writer import TrackingWriter
-from semtune.training.samples import SampleTable, write_samples
+from semtune.training.samples import SampleTable, read_samples, write_samples
 from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def resume(
     changed = {name: value for name, value in settings.items() if value is not None}
     plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
     plan.space()
+    ensure_frames(plan, workspace.frames)
     return _work(workspace, folder, plan, conditions, observe)
 
 
@@ -102,7 +103,7 @@ def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
 def report(workspace: Workspace, name: str) -> ComparisonTable:
     """Build Table 1 of a search from its journal and its predictions."""
     folder = workspace.existing(name)
-    plan, record = read_plan(folder.plan), read_record(folder.journal)
+    plan, record, samples = read_plan(folder.plan), read_record(folder.journal), read_samples(folder.samples)
     facts = DatasetFacts(
         digest=plan.dataset_digest,
         origin=plan.dataset_origin,
@@ -113,6 +114,7 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         score_range=plan.score_range,
         name=plan.dataset_name,
         rater_noise=plan.rater_noise,
+        frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
     )
     return build_table(
         name,
@@ -147,6 +149,7 @@ def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: st
     from semtune.candidacy import challenge  # torch comes in here
 
     folder = workspace.existing(name)
+    ensure_frames(read_plan(folder.plan), workspace.frames)
     store = open_store(workspace, tracking_uri)
     send_all(store, folder, tracked(read_plan(folder.plan)))
     return challenge(workspace, store, folder, report(workspace, name), force)

@@ -340,11 +340,11 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
 def test_a_search_that_another_process_holds_is_running(semtune, finished):
     lock = finished.search("demo").path / "lock"
     script = (
-        "import sys, filelock; filelock.FileLock(sys.argv[1]).acquire(); print('held', flush=True); input()"
+        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
     )
     command = [sys.executable, "-c", script, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
-        assert holder.stdout.readline() == b"held\n"
+        assert holder.stdout.readline() == b"\n"
         [each] = semtune("--workspace", finished.path, "list", "--json").json
         before = contents(finished.path)
         message = refusal(semtune("resume", "demo", "--trials", "9", "--workspace", finished.path))

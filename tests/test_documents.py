@@ -12,7 +12,6 @@ import pytest
 from typer.main import get_command
 
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS
-from semtune.score_maps import SCORE_MAPS
 from semtune.cli import app
 from semtune.config import Hyperparameters, SearchSettings
 from semtune.metadata import METADATA_READERS, Blocks
@@ -20,6 +19,7 @@ from semtune.networks import ARCHITECTURES
 from semtune.opponents import OPPONENTS
 from semtune.registry import Registry
 from semtune.report import TABLE_WRITERS
+from semtune.score_maps import SCORE_MAPS
 from semtune.search.space import parse_space
 from semtune.simulator import SPECIALISTS
 from semtune.workspace import SearchFolder, Workspace

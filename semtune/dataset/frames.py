@@ -74,6 +74,11 @@ def decode_frames(dataset: Dataset, cache_folder: Path) -> FrameStore:
     return open_frames(cache_folder, dataset.digest)
 
 
+def holds_frames(cache_folder: Path, digest: str) -> bool:
+    """Whether the cache folder has the whole frames of a dataset."""
+    return _open(cache_folder, digest) is not None
+
+
 def open_frames(cache_folder: Path, digest: str) -> FrameStore:
     """Map the frames that `decode_frames` left in the cache folder.
 

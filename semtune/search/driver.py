@@ -25,8 +25,8 @@ from semtune.errors import SearchError
 from semtune.journal import StopReason
 from semtune.results import EpochResult
 from semtune.search.director import Director, Order
+from semtune.search.trainable import TASK, RayTrial
 
-_TASK = "task"
 _LABEL = "trial"
 
 
@@ -52,30 +52,6 @@ class Allotment:
     gpus: float
 
 
-class RayTrial(tune.Trainable):  # type: ignore[misc]
-    """What Ray Tune sees of a warm worker."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Make the worker; it stays for all trials of this process."""
-        from semtune.search.worker import WarmWorker  # torch comes in here, on the worker only
-
-        self._worker = WarmWorker()
-        self._worker.start(TrialTask.model_validate(config[_TASK]))
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take up the next trial in the same process."""
-        self._worker.start(TrialTask.model_validate(new_config[_TASK]))
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Do the next piece of the trial."""
-        return self._worker.advance()
-
-    def cleanup(self) -> None:
-        """Save what is unsaved."""
-        self._worker.stop()
-
-
 class _NotInSnapshots:
     """Tune pickles its parts into snapshots; ours stay out of them: a search is resumed from its journal."""
 
@@ -95,7 +71,7 @@ class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
             return None
         order = self._director.next_order()
         if order:
-            return {_LABEL: order.trial, _TASK: self._task_of(order).model_dump()}
+            return {_LABEL: order.trial, TASK: self._task_of(order).model_dump()}
         return None if self._director.busy else str(Searcher.FINISHED)
 
     def on_trial_complete(

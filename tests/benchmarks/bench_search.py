@@ -89,7 +89,7 @@ def semtune(home: Path, frames: Path, space: Path) -> dict[str, float]:
 
 
 def warm_rate(journal: Path) -> float:
-    """Frames a second while every worker trains: from the first epoch of the last to start, to the last start.
+    """Frames a second while all workers train: from the first epoch of the last of them to the last start.
 
     Trials change in between, so what a warm worker pays for a new trial is in it.
     """
@@ -101,11 +101,17 @@ def warm_rate(journal: Path) -> float:
 
 
 def yardstick(name: str, frames: Path) -> dict[str, float]:
-    """A script of ../shared/peers: the whole command, and by its own clock, which starts after its imports."""
+    """A script of ../shared/peers: the whole command, and by its own clock, which starts later."""
     script = PEERS / f"plain_{name}.py"
     if not script.exists():
         return {}
-    options = {"--trials": TRIALS, "--epochs": EPOCHS, "--crop": CROP, "--batch": BATCH, "--concurrent": CORES}
+    options = {
+        "--trials": TRIALS,
+        "--epochs": EPOCHS,
+        "--crop": CROP,
+        "--batch": BATCH,
+        "--concurrent": CORES,
+    }
     words = [str(word) for option in options.items() for word in option]
     start = time.perf_counter()
     done = subprocess.run(
