@@ -53,6 +53,7 @@ class SearchPlan(BaseModel):
         hyperparameters: Values that the command line put in place of the space's.
         settings: Settings that the command line put in place of the space's.
         dataset_folder: Where the frames were read.
+        left_out_faulty: Whether frames with faults were left out.
         split: Names of the fields of each part.
         versions: Of the packages that computed it.
         commit: Of semtune's source, where it runs from a checkout.
@@ -72,6 +73,7 @@ class SearchPlan(BaseModel):
     dataset_name: str
     dataset_folder: str
     dataset_digest: str
+    left_out_faulty: bool = False
     dataset_origin: Literal["simulated", "measured"]
     score_range: tuple[float, float]
     rater_noise: float | None
@@ -123,6 +125,7 @@ def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan,
         dataset_name=description.name or request.data.resolve().name,
         dataset_folder=str(request.data.resolve()),
         dataset_digest=dataset.digest,
+        left_out_faulty=request.leave_out_faulty,
         dataset_origin=description.origin,
         score_range=description.score_range,
         rater_noise=description.rater_noise,
@@ -146,7 +149,7 @@ def ensure_frames(plan: SearchPlan, cache_folder: Path) -> None:
     """
     if holds_frames(cache_folder, plan.dataset_digest):
         return
-    dataset = read_dataset(Path(plan.dataset_folder))
+    dataset = read_dataset(Path(plan.dataset_folder), plan.left_out_faulty)
     if dataset.digest != plan.dataset_digest:
         raise DatasetError(
             f"{plan.dataset_folder}: these are not the frames that {plan.name!r} was searched on (digest "
