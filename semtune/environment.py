@@ -26,8 +26,10 @@ def quiet_environment() -> None:
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+        # Ray gives its workers the lowest priority but one; training is what the machine is here for.
+        "RAY_worker_niceness": "0",
         # Trial workers keep the memory of a training step for the next one: returned to the system and
-        # fetched again, it costs 4 to 8 % of the step.
+        # fetched again, it costs 3 to 4 % of the step in page faults.
         "MALLOC_MMAP_THRESHOLD_": str(64 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
     }.items():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -210,23 +212,33 @@ def _work(
 ) -> Outcome:
     with only_one(folder):
         write_plan(plan, folder.plan)  # now that no other session reads it
-        writer = TrackingWriter(open_store(workspace, conditions.tracking_uri), folder, tracked(plan))
+        with _services(workspace, folder, plan, conditions) as writer:
 
-        def heard(event: Event) -> None:
-            writer.notify()
-            observe(event)
+            def heard(event: Event) -> None:
+                writer.notify()
+                observe(event)
 
-        try:
             return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
-        finally:
-            unsent = writer.close()
-            if unsent:
-                _LOG.warning(
-                    "%d events wait in the journal (%s); `semtune sync %s` sends them",
-                    unsent,
-                    writer.problem,
-                    plan.name,
-                )
+
+
+@contextmanager
+def _services(
+    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions
+) -> Iterator[TrackingWriter]:
+    """Start Ray and open MLflow's store side by side, for each takes seconds; end both."""
+    from semtune.search.driver import connected  # ray comes in here
+
+    with ThreadPoolExecutor(1) as aside:
+        opening = aside.submit(open_store, workspace, conditions.tracking_uri)
+        with connected(conditions.resources):
+            writer = TrackingWriter(opening.result(), folder, tracked(plan))
+            try:
+                yield writer
+            finally:
+                unsent = writer.close()
+                if unsent:
+                    why = f"{unsent} events wait in the journal ({writer.problem})"
+                    _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
 
 
 def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:

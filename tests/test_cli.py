@@ -339,10 +339,8 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
 
 def test_a_search_that_another_process_holds_is_running(semtune, finished):
     lock = finished.search("demo").path / "lock"
-    script = (
-        "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
-    )
-    command = [sys.executable, "-c", script, str(lock)]
+    script = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(); input()"
+    command = [sys.executable, "-u", "-c", script, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"\n"
         [each] = semtune("--workspace", finished.path, "list", "--json").json

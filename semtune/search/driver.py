@@ -138,7 +138,7 @@ def run(
     resources: Resources,
     trials_folder: Path,
 ) -> None:
-    """Run a search until the director has no more orders.
+    """Run a search on the connected cluster until the director has no more orders.
 
     Args:
         director: Decides; emits the events.
@@ -147,34 +147,33 @@ def run(
         trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
 
     Raises:
-        SearchError: If the cluster cannot be reached or has too little for one trial.
+        SearchError: If the cluster has too little for one trial.
     """
     scratch = Path(mkdtemp(prefix="semtune-"))
-    with _cluster(resources):
-        allotment = _allot(resources)
-        # Tune starts the workers of a custom searcher one after the other unless told otherwise.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
-        verdicts = _Verdicts(director)
-        endings = _Endings(director, verdicts, lambda names: _prune(trials_folder, names))
-        proposals = _Proposals(director, allotment.concurrent, lambda order: task_of(order, allotment))
-        tuner = tune.Tuner(
-            tune.with_resources(RayTrial, {"cpu": allotment.cpus, "gpu": allotment.gpus}),
-            tune_config=tune.TuneConfig(
-                num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True
-            ),
-            run_config=tune.RunConfig(
-                name="search",
-                storage_path=str(scratch),
-                verbose=0,
-                callbacks=[endings],
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            ),
-        )
-        try:
-            with _interruptible(director):
-                tuner.fit()
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    allotment = _allot(resources)
+    # Tune starts the workers of a custom searcher one after the other unless told otherwise.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
+    verdicts = _Verdicts(director)
+    endings = _Endings(director, verdicts, lambda names: _prune(trials_folder, names))
+    proposals = _Proposals(director, allotment.concurrent, lambda order: task_of(order, allotment))
+    tuner = tune.Tuner(
+        tune.with_resources(RayTrial, {"cpu": allotment.cpus, "gpu": allotment.gpus}),
+        tune_config=tune.TuneConfig(
+            num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=str(scratch),
+            verbose=0,
+            callbacks=[endings],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    try:
+        with _interruptible(director):
+            tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     director.close()
 
 
@@ -185,8 +184,12 @@ def _epoch(result: dict[str, Any]) -> EpochResult | None:
 
 
 @contextmanager
-def _cluster(resources: Resources) -> Iterator[None]:
-    """Connect to the cluster, or start one on this machine that ends with the search."""
+def connected(resources: Resources) -> Iterator[None]:
+    """Connect to the cluster, or start one on this machine that ends with the search.
+
+    Raises:
+        SearchError: If it cannot be reached or started.
+    """
     try:
         if resources.address:
             ray.init(address=resources.address, log_to_driver=False, logging_level="ERROR")
@@ -201,9 +204,17 @@ def _cluster(resources: Resources) -> Iterator[None]:
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
     try:
+        _hide_token()
         yield
     finally:
         ray.shutdown()
+
+
+def _hide_token() -> None:
+    """Take the cluster's token away from other users of this machine; Ray writes it as the umask allows."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists():
+        token.chmod(0o600)
 
 
 def _allot(resources: Resources) -> Allotment:

@@ -2,8 +2,9 @@
 
 The same folder, space, trials, epochs, crop, batch and ASHA for all, both cores, in one run whose second
 round goes backwards, so that a slow hour of the machine hits all alike: only the ratios count.
-`whole` is the command from its call to its exit, start-up and all. `warm` is semtune once its workers train,
-from the journal, beside the bare loop: as many processes that train the same network without Ray.
+A contender's frames a second are those of its command from call to exit, start-up and all; those a second of
+processor time, of all its processes, move less when other work shares the machine. `warm` is semtune once
+its workers train, from the journal, beside the bare loop: as many processes that train without Ray.
 The splits differ (the yardsticks hold no test frames back), which is why frames a second are compared.
 """
 
@@ -14,8 +15,10 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from semtune.journal import EpochDone, TrialStarted, read_events
@@ -40,6 +43,8 @@ reduction_factor: 4
 """
 WANTED = {"semtune/ray_tune": (3.0, 6.0), "semtune/optuna": (3.5, 4.5), "semtune warm/bare": (0.8, 1.0)}
 """Ratio that must be reached, and the one after it."""
+STEADY = ("ray_tune", "optuna")
+"""Beside whom the work itself is compared, by processor time: what waiting costs is not in it."""
 
 
 def run() -> dict[str, Any]:
@@ -75,17 +80,55 @@ def a_round(home: Path, frames: Path, space: Path, backwards: bool) -> dict[str,
 def semtune(home: Path, frames: Path, space: Path) -> dict[str, float]:
     """The command `semtune search`, whole and warm."""
     command = [sys.executable, "-m", "semtune", "--workspace", str(home / "semtune")]
-    start = time.perf_counter()
-    subprocess.run(
-        [*command, "search", str(space), "--data", str(frames), "--name", "bench", "--json"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    seconds = time.perf_counter() - start
+    ended = watched([*command, "search", str(space), "--data", str(frames), "--name", "bench", "--json"])
     listed = subprocess.run([*command, "list", "--json"], check=True, capture_output=True, text=True)
-    summary = json.loads(listed.stdout)[0]
+    trained = json.loads(listed.stdout)[0]["frames_trained"]
     journal = next((home / "semtune").glob("**/journal.jsonl"))
-    return {"semtune": summary["frames_trained"] / seconds, "semtune warm": warm_rate(journal)}
+    return {**ended.rates("semtune", trained), "semtune warm": warm_rate(journal)}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended: what it printed, how long it ran, processor time of all its processes."""
+
+    printed: str
+    seconds: float
+    processor_seconds: float
+
+    def rates(self, name: str, frames: int) -> dict[str, float]:
+        return {name: frames / self.seconds, f"{name} a cpu s": frames / self.processor_seconds}
+
+
+def watched(command: list[str]) -> Ended:
+    """Run a command to its end.
+
+    Processor time is read off every half second: Ray's workers are nobody's children when they end.
+    """
+    start, used = time.perf_counter(), {}
+    with TemporaryFile("w+") as printed, subprocess.Popen(command, stdout=printed) as process:
+        while process.poll() is None:
+            used |= processor_seconds(process.pid)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)
+        seconds = time.perf_counter() - start
+        printed.seek(0)
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+        return Ended(printed.read(), seconds, sum(used.values()))
+
+
+def processor_seconds(root: int) -> dict[int, float]:
+    """Processor time so far of a process and of all below it, by process id."""
+    parents, used = {}, {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = file.read_text().rpartition(")")[2].split()
+            parents[int(file.parent.name)] = int(fields[1])
+            used[int(file.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    family = {root}
+    while below := {pid for pid, parent in parents.items() if parent in family} - family:
+        family |= below
+    return {pid: used[pid] for pid in family if pid in used}
 
 
 def warm_rate(journal: Path) -> float:
@@ -113,16 +156,9 @@ def yardstick(name: str, frames: Path) -> dict[str, float]:
         "--concurrent": CORES,
     }
     words = [str(word) for option in options.items() for word in option]
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, str(script), str(frames), *words, "--architectures", "pacf"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    seconds = time.perf_counter() - start
-    own = json.loads(done.stdout.strip().splitlines()[-1])
-    return {name: own["frames"] / seconds, f"{name} own clock": own["frames_per_s"]}
+    ended = watched([sys.executable, str(script), str(frames), *words, "--architectures", "pacf"])
+    own = json.loads(ended.printed.strip().splitlines()[-1])
+    return {**ended.rates(name, own["frames"]), f"{name} own clock": own["frames_per_s"]}
 
 
 def bare(frames: Path, home: Path) -> float:
@@ -182,6 +218,10 @@ def ratios(middle: dict[str, float]) -> dict[str, Any]:
         if theirs in middle:
             ratio = middle[ours] / middle[theirs]
             found[name] = {"ratio": ratio, "wanted": wanted, "stretch": stretch, "reached": ratio >= wanted}
+    for name in STEADY:
+        if name in middle:
+            ratio = middle["semtune a cpu s"] / middle[f"{name} a cpu s"]
+            found[f"semtune/{name} a cpu s"] = {"ratio": ratio}
     return found
 
 

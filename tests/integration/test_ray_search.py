@@ -37,7 +37,7 @@ STATES = {"epochs": "COMPLETE", "asha": "PRUNED", "diverged": "FAIL"}
 def search(folder, after_epochs=None):
     """Run or go on with the search of this folder; interrupted after so many epochs of all trials."""
     quiet_environment()  # before ray is imported
-    from semtune.search.driver import Resources, run
+    from semtune.search.driver import Resources, connected, run
 
     journal = Journal(folder / "journal.jsonl")
     heard = []
@@ -62,8 +62,10 @@ def search(folder, after_epochs=None):
 
     space = parse_space(SPACE, "space.yaml", "space")
     director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit)
+    resources = Resources(concurrent=2)
     try:
-        run(director, task_of, Resources(concurrent=2), folder / "trials")
+        with connected(resources):
+            run(director, task_of, resources, folder / "trials")
     finally:
         journal.close()
     return heard
