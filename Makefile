@@ -20,7 +20,7 @@ demo: setup  ## The whole main job on simulated frames: search, Table 1, promoti
 	$(BIN)/semtune check demo/frames
 	$(BIN)/semtune --workspace $(WORKSPACE) search quick --data demo/frames --name demo
 	$(BIN)/semtune --workspace $(WORKSPACE) report demo --out demo/table1.md --out demo/table1.html --out demo/table1.json
-	# Minutes of training on two cores may not beat the strongest classical row; the rule then refuses, and says so.
+	@# Minutes of training on two cores may not beat the strongest classical row; the rule then refuses, and says so.
 	$(BIN)/semtune --workspace $(WORKSPACE) promote demo || \
 	$(BIN)/semtune --workspace $(WORKSPACE) promote demo --force "a demo of a few minutes, not a scorer to use"
 	$(BIN)/semtune --workspace $(WORKSPACE) score demo/frames/frames/field_0000_00.png --controls brightness=50,contrast=45
