@@ -17,7 +17,7 @@ from semtune.training.samples import SampleTable
 
 OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
 """Names of all rows that a search is compared with."""
-_SECONDS = 0.02  # to time a function for; one call takes some microseconds
+_SECONDS = 0.01  # to time a function for; one call takes some microseconds
 
 
 def fit_opponents(table: SampleTable, store: FrameStore, folder: Path) -> Iterator[BaselineFitted]:

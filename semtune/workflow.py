@@ -6,7 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,10 +230,12 @@ def _services(
 
     with ThreadPoolExecutor(1) as aside:
         opening = aside.submit(open_store, workspace, conditions.tracking_uri)
-        with connected(conditions.resources):
+        with ExitStack() as cluster:
+            cluster.enter_context(connected(conditions.resources))
             writer = TrackingWriter(opening.result(), folder, tracked(plan))
             try:
                 yield writer
+                cluster.close()  # while the last events are on their way
             finally:
                 unsent = writer.close()
                 if unsent:

@@ -35,6 +35,7 @@ from semtune.training.step import TrainingStep
 
 CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
 _CHECKPOINT_SHARE = 0.02  # of the training time that may go into checkpoints
+_SECONDS = 0.5  # to time a scorer for
 _DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
 Report = dict[str, Any]
 """`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `done`: those that apply."""
@@ -161,8 +162,8 @@ class WarmWorker:
         step.network.load_state_dict(weights)
         rows = np.resize(data.test, 32)
         # Scores come back to the host, so a call ends when the device has done its work.
-        single = time_calls(lambda: score_samples(step, data, rows[:1], task.hyperparameters))
-        batch = time_calls(lambda: score_samples(step, data, rows, task.hyperparameters))
+        single = time_calls(lambda: score_samples(step, data, rows[:1], task.hyperparameters), _SECONDS)
+        batch = time_calls(lambda: score_samples(step, data, rows, task.hyperparameters), _SECONDS)
         figures = {
             "milliseconds_per_image": single.median,
             "milliseconds_per_image_p95": single.p95,
