@@ -195,6 +195,7 @@ def connected(resources: Resources) -> Iterator[None]:
             ray.init(address=resources.address, log_to_driver=False, logging_level="ERROR")
         else:
             ray.init(
+                address="local",  # without it Ray joins whatever cluster runs on this machine
                 include_dashboard=False,
                 log_to_driver=False,
                 logging_level="ERROR",
