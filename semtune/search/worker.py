@@ -51,7 +51,7 @@ class WarmWorker:
         self._step: TrainingStep | None = None
         self._reports: Iterator[Report] = iter(())
         self._task: TrialTask | None = None
-        self._unsaved = 0  # epochs done that no checkpoint holds yet
+        self._unsaved: EpochResult | None = None  # the last epoch, while no checkpoint holds it
 
     def start(self, task: TrialTask) -> None:
         """Take up a task; what the one before left unsaved is saved first."""
@@ -75,12 +75,16 @@ class WarmWorker:
     def stop(self) -> None:
         """Leave the task; its last epochs are written to the checkpoint."""
         if self._task is not None and self._step is not None and self._unsaved:
-            write_checkpoint(self._step, self._unsaved, Path(self._task.trial_folder) / CHECKPOINT)
-        self._unsaved = 0
+            self._save(self._step, self._unsaved, Path(self._task.trial_folder))
+        self._unsaved = None
         self._task = None
 
+    @staticmethod
+    def _save(step: TrainingStep, last: EpochResult, folder: Path) -> None:
+        write_checkpoint(step, last.epoch, folder / CHECKPOINT, asdict(last))
+
     def _failure(self, reason: str, message: str) -> Report:
-        self._unsaved = 0
+        self._unsaved = None
         return {"reason": reason, "message": message, "done": True}
 
     def _work(self, task: TrialTask) -> Iterator[Report]:
@@ -125,19 +129,23 @@ class WarmWorker:
                 yield EpochResult(**facts["last_epoch"])
             return
         done = read_checkpoint(step, folder / CHECKPOINT)
+        told = read_facts(folder / CHECKPOINT)["last_epoch"] if done else None
+        last = EpochResult(**told) if told else None
+        if last:  # told again: a process can die between the checkpoint and the report
+            yield last
         writing = sum(tensor.nbytes for tensor in step.state().values()) / _DISK_BYTES_PER_SECOND
-        trained, last = 0.0, None
+        trained = 0.0
         for result in fit(settings, data, step, task.seed, done):
-            self._unsaved = result.epoch
+            self._unsaved = result
             trained += result.seconds
             if writing < _CHECKPOINT_SHARE * trained and result.epoch < settings.epochs:
                 start = time.perf_counter()
-                write_checkpoint(step, result.epoch, folder / CHECKPOINT)
-                trained, writing, self._unsaved = 0.0, time.perf_counter() - start, 0
+                self._save(step, result, folder)
+                trained, writing, self._unsaved = 0.0, time.perf_counter() - start, None
             last = result
             yield result
         write_weights(step.network, _facts(task, table, last), folder / WEIGHTS)
-        self._unsaved = 0
+        self._unsaved = None
 
     def _given_away(self) -> TrainingStep | None:
         """Let go of the step, so that one of another shape is freed before its successor is built."""

@@ -19,9 +19,11 @@ Facts = dict[str, Any]
 """Plain JSON values that travel with tensors."""
 
 
-def write_checkpoint(step: TrainingStep, epochs_done: int, path: Path) -> None:
+def write_checkpoint(
+    step: TrainingStep, epochs_done: int, path: Path, last_epoch: dict[str, Any] | None = None
+) -> None:
     """Write all that a trial needs to go on: weights, buffers, optimiser state, epochs done."""
-    write_tensors(step.state(), {"epochs_done": epochs_done}, path)
+    write_tensors(step.state(), {"epochs_done": epochs_done, "last_epoch": last_epoch}, path)
 
 
 def read_checkpoint(step: TrainingStep, path: Path) -> int:
