@@ -21,7 +21,7 @@ from semtune.tracking.champion import (
 from semtune.tracking.progress import run_ids
 from semtune.tracking.store import Store
 from semtune.training.samples import read_samples
-from semtune.workspace import SearchFolder, Workspace
+from semtune.workspace import WEIGHTS, SearchFolder, Workspace
 
 
 @dataclass(frozen=True)
@@ -132,4 +132,4 @@ def _register(
         reason=decision.reason,
         version=table.versions["semtune"],
     )
-    return register_champion(store, run_id, folder.trials / trial / "weights.safetensors", facts)
+    return register_champion(store, run_id, folder.trials / trial / WEIGHTS, facts)

@@ -26,7 +26,7 @@ from semtune.tracking.sender import sync as send_all
 from semtune.tracking.store import open_store
 from semtune.tracking.writer import TrackingWriter
 from semtune.training.samples import SampleTable, read_samples, write_samples
-from semtune.workspace import SearchFolder, Workspace
+from semtune.workspace import PREDICTIONS, SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
@@ -285,8 +285,6 @@ def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predic
     """Predictions of the test frames that are at hand, by trial or baseline."""
     files = {name: folder.baselines / f"{name}.csv" for name in record.baselines}
     files |= {
-        name: folder.trials / name / "predictions.csv"
-        for name, trial in record.trials.items()
-        if trial.tested
+        name: folder.trials / name / PREDICTIONS for name, trial in record.trials.items() if trial.tested
     }
     return {name: read_predictions(file) for name, file in files.items() if file.exists()}

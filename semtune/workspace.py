@@ -8,6 +8,8 @@ from pathlib import Path
 
 from semtune.errors import SearchError
 
+CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
+"""Files in the folder of a trial."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 

@@ -32,8 +32,8 @@ from semtune.training.data import TrainingData, place
 from semtune.training.fit import fit, prepare_step, score_samples, score_with_and_without_controls
 from semtune.training.samples import SampleTable, read_samples
 from semtune.training.step import TrainingStep
+from semtune.workspace import CHECKPOINT, PREDICTIONS, WEIGHTS
 
-CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
 _CHECKPOINT_SHARE = 0.02  # of the training time that may go into checkpoints
 _SECONDS = 0.5  # to time a scorer for
 _DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
