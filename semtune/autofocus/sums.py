@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 GreyFrame: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.floating[Any]]
 """Grey levels of any scale, shape (height, width); a view need not be contiguous."""
 
-BYTES, WORDS = np.dtype(np.uint8), np.dtype(np.uint16)
+BYTES, WORDS = EXACT = np.dtype(np.uint8), np.dtype(np.uint16)
 """Made once: to compare with a type, `frame.dtype == np.uint8`, makes a dtype at each call."""
 
 BLOCK_PIXELS = 2**18
@@ -44,7 +44,7 @@ def checked(frame: GreyFrame, height: int = 1, width: int = 1) -> GreyFrame:
     rows, columns = frame.shape
     if rows < height or columns < width:
         raise ValueError(f"`height >= {height}` and `width >= {width}` must hold, but got {frame.shape}")
-    if frame.dtype == BYTES or frame.dtype == WORDS:
+    if frame.dtype in EXACT:
         return frame
     if frame.dtype == WORDS.newbyteorder():  # TIFF files may hold the other byte order
         return frame.astype(np.uint16)
@@ -57,7 +57,7 @@ def checked(frame: GreyFrame, height: int = 1, width: int = 1) -> GreyFrame:
 
 def is_exact(frame: GreyFrame) -> bool:
     """Whether the frame holds integers, so that its sums are exact."""
-    return frame.dtype.kind == "u"
+    return frame.dtype in EXACT
 
 
 def row_blocks(frame: GreyFrame, overlap: int = 0, pixels: int = BLOCK_PIXELS) -> Iterator[GreyFrame]:
@@ -76,10 +76,10 @@ def square_total(frame: GreyFrame) -> int:
     """Sum of the squared grey levels of an integer frame."""
     if frame.dtype != BYTES:
         return sum(round(cv2.norm(block, cv2.NORM_L2SQR)) for block in row_blocks(frame))
-    rows, columns = frame.shape
+    columns = frame.shape[1]
     if columns % 2 == 0:
         # The same levels as two channels: OpenCV's own loop, which is faster than the one of Intel's IPP.
-        return round(cv2.norm(frame.reshape(rows, columns // 2, 2), cv2.NORM_L2SQR))
+        frame = frame.reshape(-1, columns // 2, 2)
     return round(cv2.norm(frame, cv2.NORM_L2SQR))
 
 

@@ -1,4 +1,4 @@
-"""How fast the autofocus functions are: as multiples of OpenCV's passes and bare calls, and of text-book NumPy.
+"""How fast the autofocus functions are: as multiples of OpenCV's passes, of its bare calls, and of NumPy.
 
 Everything is timed in one run, on one thread, on one 640 x 480 frame of 8 bits, so that only ratios count.
 """
@@ -86,8 +86,8 @@ def run():
 
 
 def figures(frame):
-    # The conversion to float64 belongs to the text-book form: frames come as uint8. Its speed is up to ten times
-    # higher where the allocator happens to keep the pages of the temporary arrays.
+    # The conversion to float64 belongs to the text-book form: frames come as uint8. It is up to ten times
+    # faster where the allocator happens to keep the pages of the temporary arrays.
     textbook = microseconds({name: lambda f=f: f(frame.astype(np.float64)) for name, f in TEXTBOOK.items()})
     focusing = {f.name: lambda f=f: f.focus_value(frame) for f in AUTOFOCUS_FUNCTIONS}
     ours = microseconds(focusing | passes(frame) | bare_calls(frame))
