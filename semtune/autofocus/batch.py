@@ -42,7 +42,8 @@ def focus_values_on_device(frames: Tensor) -> Tensor:
     if frames.is_cuda and find_spec("triton"):
         from semtune.autofocus.kernels import focus_values
 
-        return focus_values(frames.contiguous())
+        with torch.cuda.device(frames.device):  # triton starts kernels on the current one
+            return focus_values(frames.contiguous())
     chunk = max(1, CHUNK_PIXELS // frames[0].numel())
     _, height, width = frames.shape
     return torch.cat(
