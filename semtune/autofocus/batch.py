@@ -58,10 +58,9 @@ def plain_sums(frames: Tensor) -> tuple[Tensor, Tensor]:
         frames: Grey levels, uint8, shape (n, height, width), both sides >= 3, n >= 1.
 
     Returns:
-        Counts of the grey levels, int64, shape (n, 256); and int64 sums, shape (n, 8), over the pixels
+        Counts of the grey levels, int64, shape (n, 256); and int64 sums, shape (n, 7), over the pixels
         where the terms lie inside the frame: abs(g(r, c+1) - g(r, c)); its square; (g(r, c+2) - g(r, c))^2;
-        g(r, c) g(r+1, c); g(r, c) [g(r+1, c) - g(r+2, c)]; squared Sobel gradient; squared Laplacian; and
-        the levels of the first and the last row.
+        g(r, c) g(r+1, c); g(r, c) [g(r+1, c) - g(r+2, c)]; squared Sobel gradient; squared Laplacian.
     """
     g = frames.int()
     first = 256 * torch.arange(len(g), device=g.device, dtype=torch.int32)
@@ -79,7 +78,6 @@ def plain_sums(frames: Tensor) -> tuple[Tensor, Tensor]:
         g[:, :-2] * (g[:, 1:-1] - g[:, 2:]),
         along**2 + across**2,
         laplacian**2,
-        g[:, [0, -1]],
     )
     return counts.view(-1, 256), torch.stack([term.sum((1, 2), dtype=torch.int64) for term in terms], 1)
 
@@ -103,20 +101,19 @@ def conclude(counts: Tensor, sums: Tensor, height: int, width: int) -> Tensor:
         "brenner": sums[:, 2].double() / (height * (width - 2)),
         "tenengrad": sums[:, 5].double() / inner,
         "laplacian_energy": sums[:, 6].double() / inner,
-        "vollath_f5": _vollath_f5(total, sums[:, 3], sums[:, 7], height, width),
+        "vollath_f5": _vollath_f5(total, sums[:, 3], height, width),
     }
     return torch.stack([values[name] for name in AUTOFOCUS_FUNCTIONS.names], 1)
 
 
-def _vollath_f5(total: Tensor, lag: Tensor, ends: Tensor, height: int, width: int) -> Tensor:
+def _vollath_f5(total: Tensor, lag: Tensor, height: int, width: int) -> Tensor:
     """F5 = mean(g g') - mu^2 about the integer m below mu, where what cancels are integers.
 
-    With p pairs, n pixels, d = mu - m and t the sum of g + g' over the pairs, it is
-    (sum(g g') - m t + m^2 p) / p - d^2 + m (n t - 2 p sum(g)) / (n p).
+    With n pixels, p pairs and the rest r = sum(g) - m n, it is
+    [n (sum(g g') - m^2 p) - 2 m p r] / (n p) - (r / n)^2.
     """
     pixels, pairs = height * width, (height - 1) * width
-    middle, both = total // pixels, 2 * total - ends
-    centred = (lag - middle * both + middle**2 * pairs).double() / pairs
-    beyond = (total - middle * pixels).double() / pixels
-    offset = (middle * (pixels * both - 2 * pairs * total)).double() / (pixels * pairs)
-    return centred - beyond**2 + offset
+    middle = total // pixels
+    beyond = total - middle * pixels
+    centred = pixels * (lag - middle**2 * pairs) - 2 * middle * pairs * beyond
+    return centred.double() / (pixels * pairs) - (beyond.double() / pixels) ** 2
