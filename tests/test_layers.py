@@ -61,7 +61,17 @@ HOMES = {
     "typer": ("cli", "cli_options"),
     "rich": ("cli", "display"),
     # The worker of a search holds the device: it is the one file of search/ that knows torch.
-    "torch": ("networks", "training", "scoring", "timing", "search.worker"),
+    # Two files hold the autofocus functions of many frames on a GPU: decision 0020.
+    "torch": (
+        "networks",
+        "training",
+        "scoring",
+        "timing",
+        "search.worker",
+        "autofocus.batch",
+        "autofocus.kernels",
+    ),
+    "triton": ("autofocus.kernels",),
     "torchvision": ("networks",),
     "cv2": ("images", "autofocus", "simulator"),
 }
