@@ -35,7 +35,8 @@ def quiet_environment() -> None:
         # Ray gives its workers the lowest priority but one; training is what the machine is here for.
         "RAY_worker_niceness": "0",
         # Trial workers keep the memory of a training step for the next one: returned to the system and
-        # fetched again, it costs 3 to 4 % of the step in page faults.
+        # fetched again, it costs 3 to 20 % of the step in page faults; large pages spare another 3 to 5 %.
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
         "MALLOC_MMAP_THRESHOLD_": str(64 * 2**20),
         "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
     }.items():

@@ -61,7 +61,7 @@ HOMES = {
     "typer": ("cli", "cli_options"),
     "rich": ("cli", "display"),
     # The worker of a search holds the device: it is the one file of search/ that knows torch.
-    # Two files hold the autofocus functions of many frames on a GPU: decision 0020.
+    # Two files hold the autofocus functions of many frames on a GPU: decision 0015.
     "torch": (
         "networks",
         "training",
