@@ -21,7 +21,7 @@ class Ended:
     processor_seconds: float
     """Of all its processes."""
     peak_memory: dict[str, float]
-    """GB by kind of process at the moment when their sum was largest; a page that several share counts once."""
+    """GB by kind of process when their sum was largest; a page that several share counts once."""
 
     def rates(self, name: str, frames: int) -> dict[str, float]:
         return {name: frames / self.seconds, f"{name} a cpu s": frames / self.processor_seconds}
