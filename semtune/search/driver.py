@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -150,6 +151,7 @@ def run(
     Raises:
         SearchError: If the cluster has too little for one trial.
     """
+    usage.tag_callbacks = _count_no_callbacks
     if resources.address is None:
         _share_started_workers()
     scratch = Path(mkdtemp(prefix="semtune-"))
@@ -184,6 +186,11 @@ def _epoch(result: dict[str, Any]) -> EpochResult | None:
     flat = {key.removeprefix("epoch/"): value for key, value in result.items() if key.startswith("epoch/")}
     found = result.get("epoch") or flat
     return EpochResult(**found) if found else None
+
+
+def _count_no_callbacks(callbacks: object) -> bool:
+    """Stand in for Tune's telemetry, which imports MLflow to count callbacks, even where telemetry is off."""
+    return False
 
 
 def _share_started_workers() -> None:
