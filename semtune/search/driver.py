@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import AuthenticationError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -24,6 +25,7 @@ from semtune.config import TrialTask
 from semtune.errors import SearchError
 from semtune.journal import StopReason
 from semtune.results import EpochResult
+from semtune.search.access import guard
 from semtune.search.director import Director, Order
 from semtune.search.trainable import TASK, RayTrial
 
@@ -190,6 +192,7 @@ def connected(resources: Resources) -> Iterator[None]:
     Raises:
         SearchError: If it cannot be reached or started.
     """
+    guard(local=resources.address is None)
     try:
         if resources.address:
             ray.init(address=resources.address, log_to_driver=False, logging_level="ERROR")
@@ -202,20 +205,12 @@ def connected(resources: Resources) -> Iterator[None]:
                 # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
                 object_store_memory=100 * 2**20,
             )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
     try:
-        _hide_token()
         yield
     finally:
         ray.shutdown()
-
-
-def _hide_token() -> None:
-    """Take the cluster's token away from other users of this machine; Ray writes it as the umask allows."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists():
-        token.chmod(0o600)
 
 
 def _allot(resources: Resources) -> Allotment:
