@@ -134,7 +134,7 @@ class TrialRecord:
     @property
     def architecture(self) -> str:
         """Registry name of the network."""
-        return str(self.started.hyperparameters["architecture"])
+        return str(self.started.hyperparameters.get("architecture", ""))  # none in a damaged line
 
     @property
     def reason(self) -> StopReason | None:

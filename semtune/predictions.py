@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from semtune.errors import SearchError
 from semtune.results import Predictions, Scores
 
 _COLUMNS = ("frame", "field", "reference_score", "predicted_score", "predicted_without_controls")
@@ -32,12 +33,19 @@ def write_predictions(predictions: Predictions, without_controls: Scores | None,
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read predictions that `write_predictions` wrote."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return Predictions(
-        tuple(row["frame"] for row in rows),
-        tuple(row["field"] for row in rows),
-        np.array([float(row["reference_score"]) for row in rows]),
-        np.array([float(row["predicted_score"]) for row in rows]),
-    )
+    """Read predictions that `write_predictions` wrote.
+
+    Raises:
+        SearchError: If the file cannot be read or is damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        return Predictions(
+            tuple(row["frame"] for row in rows),
+            tuple(row["field"] for row in rows),
+            np.array([float(row["reference_score"]) for row in rows]),
+            np.array([float(row["predicted_score"]) for row in rows]),
+        )
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
+        raise SearchError(f"{path}: the predictions are damaged ({error}); restore the file") from None

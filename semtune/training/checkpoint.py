@@ -45,7 +45,7 @@ def read_checkpoint(step: TrainingStep, path: Path) -> int:
         with torch.no_grad():
             for name, tensor in kept.items():
                 tensor.copy_(file.get_tensor(name))
-        facts = _facts(file.metadata())
+        facts = _facts(file.metadata(), path)
     return int(str(facts["epochs_done"]))
 
 
@@ -62,13 +62,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Facts]:
     """
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        return tensors, _facts(file.metadata())
+        return tensors, _facts(file.metadata(), path)
 
 
 def read_facts(path: Path) -> Facts:
     """Read the facts of a weights file without its tensors."""
     with _opened(path) as file:
-        return _facts(file.metadata())
+        return _facts(file.metadata(), path)
 
 
 def write_tensors(tensors: dict[str, Tensor], facts: Facts, path: Path) -> None:
@@ -88,6 +88,11 @@ def _opened(path: Path) -> safe_open:
         raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def _facts(metadata: dict[str, str] | None) -> Facts:
-    facts: Facts = json.loads((metadata or {}).get("facts", "{}"))
+def _facts(metadata: dict[str, str] | None, path: Path) -> Facts:
+    try:
+        facts = json.loads((metadata or {}).get("facts", "{}"))
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise SearchError(f"{path}: its facts are damaged; delete it to train anew")
     return facts
