@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 
 from semtune.planning import SearchPlan
@@ -14,6 +14,7 @@ from semtune.tracking.store import check_uri, open_store
 from semtune.tracking.writer import TrackingWriter
 from semtune.workspace import SearchFolder, Workspace
 
+_PATIENCE = 1.0  # seconds to wait for the frames before Ray is started beside them
 _LOG = logging.getLogger("semtune")
 
 
@@ -46,6 +47,8 @@ def services(
     check_uri(tracking_uri)
     with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
         preparing = aside.submit(prepare)
+        with suppress(TimeoutError):  # what is wrong with few frames is told before Ray has started
+            preparing.result(_PATIENCE)
         cluster.enter_context(connected(address))
         import_module("semtune.search.driver")  # the workers have begun to import theirs
         plan = preparing.result()
