@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.journal import Event, SearchRecord, read_record
 from semtune.planning import SearchPlan, SearchRequest, ensure_frames, plan_search, read_plan, write_plan
 from semtune.predictions import read_predictions
@@ -136,7 +137,8 @@ def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
     for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
+            with written_whole(path) as beside:
+                beside.write_text(text, "utf-8")
         except OSError as error:
             raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
 

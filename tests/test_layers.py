@@ -26,6 +26,8 @@ LAYERS = {
     "autofocus": 2,
     "networks": 2,
     "predictions": 2,
+    "events": 2,
+    "files": 1,
     "journal": 3,
     "simulator": 3,
     "dataset": 3,
