@@ -7,7 +7,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -93,6 +93,41 @@ class SearchPlan(BaseModel):
         return parse_space(self.space_text, f"{self.space_name}.yaml", self.space_name).overridden(
             overrides, self.settings
         )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a resumed search is to do otherwise; None leaves as it is."""
+
+    trials: int | None = None
+    epochs: int | None = None
+    max_failures: int | None = None
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """Names of all that can change."""
+        return tuple(each.name for each in fields(Changes))
+
+
+def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
+    """Return a plan with the changes; trials that have been started keep their hyperparameters.
+
+    Raises:
+        ConfigError: If the epochs would become fewer.
+    """
+    settings = {"trials": changes.trials, "max_failures": changes.max_failures}
+    update: dict[str, Any] = {
+        "settings": plan.settings | {name: value for name, value in settings.items() if value is not None}
+    }
+    if changes.epochs is not None:
+        space = plan.space()
+        most = max(space.epochs(architecture) for architecture in space.architectures)
+        if changes.epochs < most:
+            raise ConfigError(f"--epochs {changes.epochs}: the search has {most} already; give more, or none")
+        update["hyperparameters"] = plan.hyperparameters | {"epochs": changes.epochs}
+    plan = plan.model_copy(update=update)
+    plan.space()
+    return plan
 
 
 def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:

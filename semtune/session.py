@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +14,25 @@ from filelock import FileLock, Timeout
 
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
-from semtune.errors import SearchError
-from semtune.journal import Event, Journal, SearchClosed, SearchOpened, SearchRecord, SearchState, read_record
+from semtune.errors import SearchError, StorageError
+from semtune.files import disk_trouble, sweep
+from semtune.interruption import interruptible
+from semtune.journal import (
+    Event,
+    Journal,
+    SearchClosed,
+    SearchOpened,
+    SearchRecord,
+    SearchState,
+    cut_torn_line,
+    read_record,
+)
 from semtune.planning import SearchPlan
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
 
 if TYPE_CHECKING:
-    from semtune.search.director import Order
+    from semtune.search.director import Director, Order
     from semtune.search.driver import Allotment, Resources
 
 Observer = Callable[[Event], None]
@@ -37,7 +48,12 @@ class Outcome:
 
 
 def run_session(
-    folder: SearchFolder, plan: SearchPlan, resources: Resources, seconds: float | None, observe: Observer
+    folder: SearchFolder,
+    plan: SearchPlan,
+    resources: Resources,
+    seconds: float | None,
+    observe: Observer,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Work on a search, new or not, until it is finished, failed or interrupted.
 
@@ -47,49 +63,87 @@ def run_session(
         resources: What may be used.
         seconds: Time budget of the trials.
         observe: Called with each event, after it is in the journal.
+        retry_failed: Whether failed trials are to run again.
 
     Raises:
         SearchError: If the cluster cannot serve the search.
+        StorageError: If the disk takes no more; resuming goes on when it does.
     """
-    # Ray and Optuna take seconds to import, which lists and reports are spared.
-    from semtune.search.director import Director
-    from semtune.search.driver import run
-
+    _tidy(folder)
     record = read_record(folder.journal)
     journal = Journal(folder.journal)
+
+    def take_in(event: Event) -> None:
+        record.add(event)
+        publish(event)
 
     def publish(event: Event) -> None:
         journal.append(event)
         observe(event)
 
     def conclude(state: SearchState, message: str = "") -> Outcome:
-        closed = SearchClosed(state=state, message=message)
-        record.add(closed)
-        publish(closed)
+        take_in(SearchClosed(state=state, message=message))
         return Outcome(state, message, record)
 
-    opened = SearchOpened(pid=os.getpid(), host=platform.node())
-    record.add(opened)
-    publish(opened)
-    director = Director(plan.space(), record, folder.study, publish, seconds)
+    take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
     try:
-        run(
-            director,
-            lambda order, allotment: _task(folder, plan, order, allotment),
-            resources,
-            folder.trials,
-        )
-        if director.interrupted:
-            return conclude("interrupted")
-        for baseline in _missing_opponents(folder, record):
-            record.add(baseline)
-            publish(baseline)
+        director = _directed(folder, plan, record, publish, seconds, retry_failed)
+        with interruptible(director.interrupt):
+            _carry_out(folder, plan, director, resources, take_in)
     except KeyboardInterrupt:
         return conclude("interrupted")
-    except BaseException as error:
-        conclude("failed", f"{type(error).__name__}: {error}")
-        raise
+    except Exception as error:
+        trouble = disk_trouble(error)
+        if trouble is None:
+            conclude("failed", f"{type(error).__name__}: {error}")
+            raise
+        with suppress(StorageError):
+            conclude("interrupted", trouble)
+        raise StorageError(f"{trouble}, then `semtune resume {folder.name}` goes on") from error
+    if director.interrupted:
+        return conclude("interrupted", director.trouble)
     return conclude("failed", director.failure) if director.failure else conclude("finished")
+
+
+def _directed(
+    folder: SearchFolder,
+    plan: SearchPlan,
+    record: SearchRecord,
+    publish: Observer,
+    seconds: float | None,
+    retry_failed: bool,
+) -> Director:
+    """A director that knows the past, and what is wanted again by now."""
+    # Ray and Optuna take seconds to import, which lists and reports are spared.
+    from semtune.search.director import Director
+    from semtune.search.judgement import failures_again, finalists_longer
+
+    again = [*finalists_longer(record, plan.space()), *(failures_again(record) if retry_failed else ())]
+    for asked in again:
+        record.add(asked)
+        publish(asked)
+    return Director(plan.space(), record, folder.study, publish, seconds)
+
+
+def _carry_out(
+    folder: SearchFolder, plan: SearchPlan, director: Director, resources: Resources, take_in: Observer
+) -> None:
+    """Run trials, finals and measurements, then the classical opponents, unless asked to stop."""
+    from semtune.search.driver import run
+
+    run(director, lambda order, allotment: _task(folder, plan, order, allotment), resources, folder.trials)
+    for baseline in () if director.interrupted else _missing_opponents(folder, director.record):
+        take_in(baseline)
+        if director.interrupted:
+            return
+
+
+def _tidy(folder: SearchFolder) -> None:
+    """Take away what a death left half-written: drafts of files, a torn line or a lock of Optuna's study."""
+    sweep(folder.path)
+    cut_torn_line(folder.study)
+    for lock in folder.path.glob(f"{folder.study.name}.lock*"):
+        lock.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -110,6 +164,9 @@ def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
         raise SearchError(
             f"search {folder.name!r} is running in another process; wait for it or stop it"
         ) from None
+    except OSError as error:
+        told = disk_trouble(error) or f"{error.strerror}; correct that"
+        raise StorageError(f"{folder.path}: the search cannot be taken up: {told}") from error
     try:
         yield
     finally:
@@ -120,9 +177,15 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
     """Tell whether a process works on the search, and how the last one left it."""
     try:
         with only_one(folder, patience=0):
-            return record.closed.state if record.closed else "interrupted"
+            return _last_state(record)
     except SearchError:
         return "running"
+    except StorageError:  # nobody works on a search whose disk takes nothing
+        return _last_state(record)
+
+
+def _last_state(record: SearchRecord) -> SearchState:
+    return record.closed.state if record.closed else "interrupted"
 
 
 def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:

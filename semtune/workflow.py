@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 from semtune.errors import SearchError
 from semtune.files import written_whole
 from semtune.journal import Event, SearchRecord, read_record
-from semtune.planning import SearchPlan, SearchRequest, ensure_frames, plan_search, read_plan, write_plan
+from semtune.planning import (
+    Changes,
+    SearchPlan,
+    SearchRequest,
+    changed,
+    ensure_frames,
+    plan_search,
+    read_plan,
+    write_plan,
+)
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
@@ -45,6 +54,8 @@ class Conditions:
     resources: Resources
     seconds: float | None = None
     tracking_uri: str | None = None
+    retry_failed: bool = False
+    """Run failed trials again, each under a new name."""
 
 
 def search(
@@ -59,14 +70,11 @@ def search(
 
 
 def resume(
-    workspace: Workspace, name: str, settings: Mapping[str, Any], conditions: Conditions, observe: Observer
+    workspace: Workspace, name: str, changes: Changes, conditions: Conditions, observe: Observer
 ) -> Outcome:
-    """Go on with a search that was interrupted or died, or extend a finished one by further trials."""
+    """Go on with a search that was interrupted or died, or extend a finished one by trials or epochs."""
     folder = workspace.existing(name)
-    plan = read_plan(folder.plan)
-    changed = {name: value for name, value in settings.items() if value is not None}
-    plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
-    plan.space()
+    plan = changed(read_plan(folder.plan), changes)
     ensure_frames(plan, workspace.frames)
     return _work(workspace, folder, plan, conditions, observe)
 
@@ -179,22 +187,21 @@ def score(
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
     """Send what MLflow does not have of a search yet."""
     folder = workspace.existing(name)
-    return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)))
+    running = state_of(folder, read_record(folder.journal)) == "running"
+    return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)), running)
 
 
 def tracked(plan: SearchPlan) -> TrackedSearch:
     """Tell tracking what holds for all runs of a search."""
-    settings = plan.space().settings
+    settings = plan.space().settings.model_dump(exclude={"first"})
+    given = plan.hyperparameters | {"precision": plan.precision, "split_seed": plan.split_seed}
+    both = {"search_space": plan.space_name, **settings, **given}
+    changeable = {name: both[name] for name in Changes.names() if name in both}
     return TrackedSearch(
         name=plan.name,
         search_id=plan.search_id,
-        parameters={
-            "search_space": plan.space_name,
-            **settings.model_dump(exclude={"first"}),
-            **plan.hyperparameters,
-            "precision": plan.precision,
-            "split_seed": plan.split_seed,
-        },
+        parameters={name: value for name, value in both.items() if name not in changeable},
+        changeable=changeable,
         dataset_name=plan.dataset_name,
         dataset_digest=plan.dataset_digest,
         dataset_folder=plan.dataset_folder,
@@ -220,7 +227,8 @@ def _work(
                 writer.notify()
                 observe(event)
 
-            return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
+            resources, seconds = conditions.resources, conditions.seconds
+            return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ LAYERS = {
     "predictions": 2,
     "events": 2,
     "files": 1,
+    "interruption": 1,
     "journal": 3,
     "simulator": 3,
     "dataset": 3,
