@@ -39,13 +39,15 @@ from semtune.workspace import Workspace
 
 if TYPE_CHECKING:
     from semtune import workflow
+    from semtune.changes import Changes
     from semtune.journal import Event
-    from semtune.planning import Changes
     from semtune.session import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 120},
+    rich_markup_mode=None,  # rich takes 0.1 s to load, a third of what a help may take: decision 0021
     help="Find the network that scores the quality of SEM frames as a specialist does, and prove it.",
 )
 
@@ -133,7 +135,7 @@ def resume(
 ) -> None:
     """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
-    from semtune.planning import Changes
+    from semtune.changes import Changes
     from semtune.search.driver import Resources
 
     resources = Resources(concurrent, gpus_per_trial, address, heartbeat=parse_heartbeat(heartbeat))
@@ -156,7 +158,7 @@ def retry(
 ) -> None:
     """Run failed trials again from their start, each under a new name, and go on with the search."""
     from semtune import workflow
-    from semtune.planning import Changes
+    from semtune.changes import Changes
     from semtune.search.driver import Resources
 
     if not failed:

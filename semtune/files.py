@@ -15,9 +15,11 @@ _TROUBLES = {
     errno.EROFS: ("the disk is read-only", "make it writable"),
     errno.EIO: ("the disk does not answer as it should", "have it checked"),
 }
-# What libraries that swallow the number say of a full disk: safetensors, SQLite.
-_PHRASES = {"os error 28": errno.ENOSPC, "os error 122": errno.EDQUOT, "os error 30": errno.EROFS} | {
-    "database or disk is full": errno.ENOSPC
+# How those tell it who pass on the words alone: a process of ours, safetensors, SQLite.
+_PHRASES = {
+    **{f"[Errno {number}]": number for number in _TROUBLES},
+    **{f"(os error {number})": number for number in _TROUBLES},
+    "database or disk is full": errno.ENOSPC,
 }
 
 

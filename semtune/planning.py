@@ -6,8 +6,9 @@ import os
 import subprocess
 import sysconfig
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,8 @@ from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
 Precision = Literal["auto", "float32", "bfloat16"]
+CHANGEABLE = ("trials", "epochs", "max_failures")
+"""What a later session may change."""
 _PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
 
 
@@ -96,56 +99,42 @@ class SearchPlan(BaseModel):
 
 
 @dataclass(frozen=True)
-class Changes:
-    """What a resumed search is to do otherwise; None leaves as it is."""
+class CheckedRequest:
+    """A request with its search space and dataset, both read and found sound."""
 
-    trials: int | None = None
-    epochs: int | None = None
-    max_failures: int | None = None
-
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """Names of all that can change."""
-        return tuple(each.name for each in fields(Changes))
+    request: SearchRequest
+    space: SearchSpace
+    dataset: Dataset
 
 
-def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
-    """Return a plan with the changes; trials that have been started keep their hyperparameters.
-
-    Raises:
-        ConfigError: If the epochs would become fewer.
-    """
-    settings = {"trials": changes.trials, "max_failures": changes.max_failures}
-    update: dict[str, Any] = {
-        "settings": plan.settings | {name: value for name, value in settings.items() if value is not None}
-    }
-    if changes.epochs is not None:
-        space = plan.space()
-        most = max(space.epochs(architecture) for architecture in space.architectures)
-        if changes.epochs < most:
-            raise ConfigError(f"--epochs {changes.epochs}: the search has {most} already; give more, or none")
-        update["hyperparameters"] = plan.hyperparameters | {"epochs": changes.epochs}
-    plan = plan.model_copy(update=update)
-    plan.space()
-    return plan
-
-
-def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
-    """Check all that can be checked before a search starts; writes nothing but decoded frames.
-
-    Args:
-        request: What is asked.
-        cache_folder: Where decoded frames are kept.
-
-    Returns:
-        The plan, and the samples with their split.
+def check_request(request: SearchRequest) -> CheckedRequest:
+    """Read what a request names: all that can be refused before the frames are decoded.
 
     Raises:
         ConfigError: If the search space is wrong, with file and line.
         DatasetError: If the dataset is, with the way to leave faulty frames out.
     """
     space = read_space(find_space(request.space)).overridden(request.hyperparameters, request.settings)
-    dataset, store = _decoded(request, cache_folder)
+    with _remedy_told(request):
+        return CheckedRequest(request, space, read_dataset(request.data, request.leave_out_faulty))
+
+
+def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
+    """Plan a search; writes nothing but decoded frames.
+
+    Args:
+        checked: What is asked.
+        cache_folder: Where decoded frames are kept.
+
+    Returns:
+        The plan, and the samples with their split.
+
+    Raises:
+        DatasetError: If a frame cannot be decoded or is smaller than the crops.
+    """
+    request, space, dataset = checked.request, checked.space, checked.dataset
+    with _remedy_told(request):
+        store = decode_frames(dataset, cache_folder)
     split = by_field(dataset, space.settings.seed)
     _check_sizes(store, space, dataset)
     description = dataset.description
@@ -231,11 +220,11 @@ def read_plan(path: Path) -> SearchPlan:
         raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
 
 
-def _decoded(request: SearchRequest, cache_folder: Path) -> tuple[Dataset, FrameStore]:
-    """Read the dataset and decode its frames; a refusal says how to leave the faulty ones out."""
+@contextmanager
+def _remedy_told(request: SearchRequest) -> Iterator[None]:
+    """Let a refusal of frames say how to leave the faulty ones out."""
     try:
-        dataset = read_dataset(request.data, request.leave_out_faulty)
-        return dataset, decode_frames(dataset, cache_folder)
+        yield
     except DatasetError as error:
         if request.leave_out_faulty or not request.data.is_dir():
             raise

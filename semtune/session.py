@@ -18,6 +18,8 @@ from semtune.errors import SearchError, StorageError
 from semtune.files import disk_trouble, sweep
 from semtune.interruption import interruptible
 from semtune.journal import (
+    BaselineFitted,
+    EpochDone,
     Event,
     Journal,
     SearchClosed,
@@ -27,6 +29,7 @@ from semtune.journal import (
     cut_torn_line,
     read_record,
 )
+from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
@@ -69,9 +72,14 @@ def run_session(
         SearchError: If the cluster cannot serve the search.
         StorageError: If the disk takes no more; resuming goes on when it does.
     """
+    # Ray and Optuna take seconds to import, which lists and reports are spared.
+    from semtune.search.driver import run
+
     _tidy(folder)
     record = read_record(folder.journal)
     journal = Journal(folder.journal)
+    opponents = OpponentsAside(folder.samples, folder.baselines)
+    missing = not set(OPPONENTS) <= set(record.baselines)
 
     def take_in(event: Event) -> None:
         record.add(event)
@@ -80,16 +88,25 @@ def run_session(
     def publish(event: Event) -> None:
         journal.append(event)
         observe(event)
+        if missing and isinstance(event, EpochDone):  # the trials' processes are up
+            opponents.start()
 
     def conclude(state: SearchState, message: str = "") -> Outcome:
         take_in(SearchClosed(state=state, message=message))
         return Outcome(state, message, record)
 
+    def task_of(order: Order, allotment: Allotment) -> TrialTask:
+        if order.role == "measure" and missing:
+            _ = opponents.events  # timing wants a quiet machine
+        return _task(folder, plan, order, allotment)
+
     take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
-            _carry_out(folder, plan, director, resources, take_in)
+            run(director, task_of, resources, folder.trials)
+            for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
+                take_in(baseline)
     except KeyboardInterrupt:
         return conclude("interrupted")
     except Exception as error:
@@ -100,6 +117,8 @@ def run_session(
         with suppress(StorageError):
             conclude("interrupted", trouble)
         raise StorageError(f"{trouble}, then `semtune resume {folder.name}` goes on") from error
+    finally:
+        opponents.stop()
     if director.interrupted:
         return conclude("interrupted", director.trouble)
     return conclude("failed", director.failure) if director.failure else conclude("finished")
@@ -114,7 +133,6 @@ def _directed(
     retry_failed: bool,
 ) -> Director:
     """A director that knows the past, and what is wanted again by now."""
-    # Ray and Optuna take seconds to import, which lists and reports are spared.
     from semtune.search.director import Director
     from semtune.search.judgement import failures_again, finalists_longer
 
@@ -123,19 +141,6 @@ def _directed(
         record.add(asked)
         publish(asked)
     return Director(plan.space(), record, folder.study, publish, seconds)
-
-
-def _carry_out(
-    folder: SearchFolder, plan: SearchPlan, director: Director, resources: Resources, take_in: Observer
-) -> None:
-    """Run trials, finals and measurements, then the classical opponents, unless asked to stop."""
-    from semtune.search.driver import run
-
-    run(director, lambda order, allotment: _task(folder, plan, order, allotment), resources, folder.trials)
-    for baseline in () if director.interrupted else _missing_opponents(folder, director.record):
-        take_in(baseline)
-        if director.interrupted:
-            return
 
 
 def _tidy(folder: SearchFolder) -> None:
@@ -188,15 +193,9 @@ def _last_state(record: SearchRecord) -> SearchState:
     return record.closed.state if record.closed else "interrupted"
 
 
-def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:
-    """Fit the opponents unless all are there; those of a session that died meanwhile are fitted again."""
-    from semtune.opponents import OPPONENTS, fit_opponents
-
-    if set(OPPONENTS) <= set(record.baselines):
-        return
+def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[BaselineFitted]:
     table = read_samples(folder.samples)
-    store = open_frames(Path(table.cache_folder), table.digest)
-    yield from fit_opponents(table, store, folder.baselines)
+    return timed(opponents, table, open_frames(Path(table.cache_folder), table.digest))
 
 
 def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allotment) -> TrialTask:

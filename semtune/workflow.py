@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semtune.changes import Changes, changed
 from semtune.errors import SearchError
 from semtune.files import written_whole
-from semtune.journal import Event, SearchRecord, read_record
+from semtune.journal import Event, SearchOpened, SearchRecord, read_record
 from semtune.planning import (
-    Changes,
     SearchPlan,
     SearchRequest,
-    changed,
+    check_request,
     ensure_frames,
     plan_search,
     read_plan,
@@ -27,9 +25,9 @@ from semtune.planning import (
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
+from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
 from semtune.tracking.champion import rollback as roll_back
-from semtune.tracking.layout import TrackedSearch
 from semtune.tracking.progress import run_ids
 from semtune.tracking.sender import Sent
 from semtune.tracking.sender import sync as send_all
@@ -64,9 +62,21 @@ def search(
     """Start a search and work on it to its end."""
     folder = workspace.search(request.name)
     _refuse_taken(folder)
-    plan, samples = plan_search(request, workspace.frames)
-    _create(workspace, folder, plan, samples)
-    return _work(workspace, folder, plan, conditions, observe)
+    checked = check_request(request)
+
+    def prepare() -> SearchPlan:
+        plan, samples = plan_search(checked, workspace.frames)
+        _create(workspace, folder, plan, samples)
+        return plan
+
+    with (
+        services(workspace, folder, prepare, conditions.resources.address, conditions.tracking_uri) as (
+            plan,
+            writer,
+        ),
+        only_one(folder),
+    ):
+        return _work(folder, plan, writer, conditions, observe)
 
 
 def resume(
@@ -74,9 +84,19 @@ def resume(
 ) -> Outcome:
     """Go on with a search that was interrupted or died, or extend a finished one by trials or epochs."""
     folder = workspace.existing(name)
-    plan = changed(read_plan(folder.plan), changes)
-    ensure_frames(plan, workspace.frames)
-    return _work(workspace, folder, plan, conditions, observe)
+    with only_one(folder):
+        plan = changed(read_plan(folder.plan), changes)
+
+        def prepare() -> SearchPlan:
+            ensure_frames(plan, workspace.frames)
+            write_plan(plan, folder.plan)
+            return plan
+
+        with services(workspace, folder, prepare, conditions.resources.address, conditions.tracking_uri) as (
+            _,
+            writer,
+        ):
+            return _work(folder, plan, writer, conditions, observe)
 
 
 def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
@@ -84,7 +104,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
     from semtune.search.halving import rungs  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    plan, _ = plan_search(request, workspace.frames)
+    plan, _ = plan_search(check_request(request), workspace.frames)
     space = plan.space()
     strata = [
         {
@@ -191,66 +211,16 @@ def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
     return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)), running)
 
 
-def tracked(plan: SearchPlan) -> TrackedSearch:
-    """Tell tracking what holds for all runs of a search."""
-    settings = plan.space().settings.model_dump(exclude={"first"})
-    given = plan.hyperparameters | {"precision": plan.precision, "split_seed": plan.split_seed}
-    both = {"search_space": plan.space_name, **settings, **given}
-    changeable = {name: both[name] for name in Changes.names() if name in both}
-    return TrackedSearch(
-        name=plan.name,
-        search_id=plan.search_id,
-        parameters={name: value for name, value in both.items() if name not in changeable},
-        changeable=changeable,
-        dataset_name=plan.dataset_name,
-        dataset_digest=plan.dataset_digest,
-        dataset_folder=plan.dataset_folder,
-        dataset_profile={
-            "frames": plan.frames,
-            "fields": plan.fields,
-            "origin": plan.dataset_origin,
-            "test_fields": len(plan.split["test"]),
-        },
-        device="",
-        version=plan.versions["semtune"],
-    )
-
-
 def _work(
-    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions, observe: Observer
+    folder: SearchFolder, plan: SearchPlan, writer: TrackingWriter, conditions: Conditions, observe: Observer
 ) -> Outcome:
-    with only_one(folder):
-        write_plan(plan, folder.plan)  # now that no other session reads it
-        with _services(workspace, folder, plan, conditions) as writer:
+    def heard(event: Event) -> None:
+        if not isinstance(event, SearchOpened):  # MLflow's import would hold up the start of the trials
+            writer.notify()
+        observe(event)
 
-            def heard(event: Event) -> None:
-                writer.notify()
-                observe(event)
-
-            resources, seconds = conditions.resources, conditions.seconds
-            return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
-
-
-@contextmanager
-def _services(
-    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions
-) -> Iterator[TrackingWriter]:
-    """Start Ray and open MLflow's store side by side, for each takes seconds; end both."""
-    from semtune.search.driver import connected  # ray comes in here
-
-    with ThreadPoolExecutor(1) as aside:
-        opening = aside.submit(open_store, workspace, conditions.tracking_uri)
-        with ExitStack() as cluster:
-            cluster.enter_context(connected(conditions.resources))
-            writer = TrackingWriter(opening.result(), folder, tracked(plan))
-            try:
-                yield writer
-                cluster.close()  # while the last events are on their way
-            finally:
-                unsent = writer.close()
-                if unsent:
-                    why = f"{unsent} events wait in the journal ({writer.problem})"
-                    _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
+    resources, seconds = conditions.resources, conditions.seconds
+    return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
 
 
 def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from semtune.config import Hyperparameters
 from semtune.networks import ARCHITECTURES
 from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import EpochPlan, FramePixels
+from semtune.training.optimizer import Optimizer, OptimizerName
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class StepKey:
     """What a step is built for; a trial of the same key can take over the step of another."""
 
     architecture: str
-    optimizer: str
+    optimizer: OptimizerName
     batch_size: int
     crop: int
     dropout: float | None
@@ -64,8 +65,9 @@ class TrainingStep:
         )
         self.learning_rate = torch.zeros((), device=self.device)
         self.weight_decay = torch.zeros((), device=self.device)
-        self.optimizer = _optimizer(key.optimizer, self.network, self.learning_rate)
-        _allocate_state(self.optimizer)
+        self.optimizer = Optimizer(
+            key.optimizer, self.network.parameters(), self.learning_rate, self.weight_decay, key.decays
+        )
         self._frames, self._controls, self._scores = frames, controls, scores
         self._position = torch.zeros(1, dtype=torch.int64, device=self.device)
         self._squared_error = torch.zeros((), device=self.device)
@@ -79,9 +81,7 @@ class TrainingStep:
         torch.manual_seed(seed)
         fresh = ARCHITECTURES[self.key.architecture].build(self.key.controls, self.key.dropout)
         self.network.load_state_dict(fresh.state_dict())
-        for state in self.optimizer.state.values():
-            for value in state.values():
-                value.zero_()
+        self.optimizer.reset()
         self.weight_decay.fill_(weight_decay)
 
     def state(self) -> dict[str, Tensor]:
@@ -89,11 +89,8 @@ class TrainingStep:
 
         The tensors are the step's own: copy into them to restore a trial.
         """
-        kept = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, parameter in enumerate(self.network.parameters()):
-            for name, value in self.optimizer.state[parameter].items():
-                kept[f"optimizer.{index}.{name}"] = value
-        return kept
+        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return network | {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
 
     def run_epoch(self, plan: EpochPlan, rates: Tensor, seed: int) -> float:
         """Train on every full batch of the plan.
@@ -192,22 +189,11 @@ class TrainingStep:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.key.bfloat16):
             predicted = self.network(as_grey_levels(crops), controls)
         errors = (predicted - self._scores[rows]) ** 2
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         errors.mean().backward()
-        if self.key.decays:
-            self._decay()
         self.optimizer.step()
         self._squared_error += errors.detach().sum()
         self._position += 1
-
-    @torch.no_grad()
-    def _decay(self) -> None:
-        """Decay the weights ourselves, so that the amount is a tensor and a captured step can be reused."""
-        for parameter in self.network.parameters():
-            if self.key.optimizer == "adamw":
-                parameter.mul_(1 - self.learning_rate * self.weight_decay)
-            elif parameter.grad is not None:
-                parameter.grad.add_(parameter * self.weight_decay)
 
 
 def as_grey_levels(crops: Tensor) -> Tensor:
@@ -217,36 +203,6 @@ def as_grey_levels(crops: Tensor) -> Tensor:
 
 def _to_device(network: ScoreNetwork, device: torch.device) -> ScoreNetwork:
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _optimizer(name: str, network: nn.Module, learning_rate: Tensor) -> torch.optim.Optimizer:
-    """Build a fused optimiser whose learning rate is a tensor; weight decay is the step's own."""
-    parameters = list(network.parameters())
-    if name == "sgd":
-        return torch.optim.SGD(parameters, learning_rate, momentum=0.9, fused=True)
-    capturable = learning_rate.device.type == "cuda"
-    if name == "adamw":
-        return torch.optim.AdamW(
-            parameters, learning_rate, weight_decay=0.0, fused=True, capturable=capturable
-        )
-    return torch.optim.Adam(parameters, learning_rate, fused=True, capturable=capturable)
-
-
-def _allocate_state(optimizer: torch.optim.Optimizer) -> None:
-    """Create the optimiser's state as zeros: it is then reset, restored and captured in place.
-
-    Zeros are where torch's optimisers start too, SGD's momentum included.
-    """
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if isinstance(optimizer, torch.optim.SGD):
-                optimizer.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter)}
-            else:
-                optimizer.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
 
 
 def _captured(step: Callable[[], None], changed: list[Tensor]) -> Callable[[], None]:
