@@ -59,6 +59,13 @@ def wait_for_epochs(place, name, number, process):
     assert process.poll() is None, (place.folder / "log").read_text()[-3000:]
 
 
+def a_worker(place):
+    """A process of a trial; between two calls Ray gives it another title for a moment."""
+    found = []
+    until(lambda: found.extend(place.workers()) or found, 10)
+    return found[0]
+
+
 def test_twenty_deaths_of_the_driver_at_random_moments(place):
     """Each is a kill -9, up to 5 s after the start of a session or after its first sign in the journal."""
     moments, journal = random.Random(4), journal_of(place, "twenty")
@@ -93,7 +100,7 @@ def test_twenty_deaths_of_the_driver_at_random_moments(place):
 def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(place):
     with start(place, "killed") as process:
         wait_for_epochs(place, "killed", 5, process)
-        victim = place.workers()[0]
+        victim = a_worker(place)
         os.kill(victim, signal.SIGKILL)
         assert process.wait(120) == 0
     deaths = [event for event, _ in read_events(journal_of(place, "killed")) if event.event == "trial_died"]
@@ -106,7 +113,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_checkpoint(place):
 def test_a_trial_that_hangs_is_ended_and_its_process_killed(place):
     with start(place, "hanging", "--heartbeat", "10s", "--max-failures", 1) as process:
         wait_for_epochs(place, "hanging", 5, process)
-        victim = place.workers()[0]
+        victim = a_worker(place)
         os.kill(victim, signal.SIGSTOP)
         assert process.wait(120) == 0
         assert victim not in place.processes()
@@ -142,7 +149,7 @@ def test_two_interruptions_stop_at_once_and_can_be_resumed(place):
     """A trial that will never reach its next epoch: the first Ctrl-C waits for it, the second does not."""
     with start(place, "hasty") as process:
         wait_for_epochs(place, "hasty", 4, process)
-        os.kill(place.workers()[0], signal.SIGSTOP)
+        os.kill(a_worker(place), signal.SIGSTOP)
         os.kill(process.pid, signal.SIGINT)
         time.sleep(3)
         assert process.poll() is None
@@ -161,7 +168,7 @@ def test_a_scheduler_that_kills_after_thirty_seconds_finds_everything_written(pl
     """SIGTERM to every process of the search, one of which will not hear of it."""
     with start(place, "evicted") as process:
         wait_for_epochs(place, "evicted", 4, process)
-        os.kill(place.workers()[0], signal.SIGSTOP)
+        os.kill(a_worker(place), signal.SIGSTOP)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 1
         until(lambda: not place.processes(but=AGENTS), 30)
