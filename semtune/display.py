@@ -18,6 +18,7 @@ from semtune.journal import (
     Event,
     SearchOpened,
     SearchRecord,
+    TrialDied,
     TrialEnded,
     TrialRecord,
     TrialStarted,
@@ -167,6 +168,8 @@ def _line(event: Event, record: SearchRecord) -> str:
         why = event.message.strip().splitlines()[-1] if event.message else ""
         epochs = f"{event.reason} after {len(trial.epochs)} epochs"
         return f"{event.trial}  ended     {epochs}, RMSE {rmse}  {why}".rstrip()
+    if isinstance(event, TrialDied):
+        return f"{event.trial}  died      goes on from its checkpoint"
     if isinstance(event, TrialTested):
         return f"{event.trial}  tested    test RMSE {event.figures['test_rmse']:.3f}"
     if isinstance(event, BaselineFitted):

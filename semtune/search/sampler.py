@@ -53,15 +53,25 @@ class Sampler:
         }
         self._asked = {name: Trial(self._study, trial._trial_id) for name, trial in running.items()}
         self._told = {name: trial.last_step or 0 for name, trial in running.items()}
+        # The process died between the asking and the naming.
+        self._nameless = [
+            Trial(self._study, trial._trial_id)
+            for trial in known
+            if trial.state == TrialState.RUNNING and _NAME not in trial.user_attrs
+        ]
         if space.settings.first and not known:
             self._study.enqueue_trial(space.settings.first)
 
-    def propose(self, trial: str) -> dict[str, Value]:
+    def propose(self, trial: str, given: Mapping[str, Value] | None = None) -> dict[str, Value]:
         """Choose the hyperparameters of a new trial; what the space leaves out is left out here too.
 
         A trial that was proposed to a process that then died is proposed again as it was.
+
+        Args:
+            trial: Its name.
+            given: Hyperparameters that it is to have; by default they are drawn.
         """
-        asked = self._asked.get(trial) or self._study.ask()
+        asked = self._asked.get(trial) or self._ask(given)
         asked.set_user_attr(_NAME, trial)
         self._asked[trial] = asked
         chosen: dict[str, Value] = {}
@@ -70,6 +80,16 @@ class Sampler:
             if value is not None:
                 chosen[parameter.name] = value
         return chosen
+
+    def _ask(self, given: Mapping[str, Value] | None) -> Trial:
+        if given is None:
+            return self._nameless.pop() if self._nameless else self._study.ask()
+        # One that waits already was left by a process that died before it asked.
+        if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            searched = {line.name for line in self._space.parameters} - self._fixed.keys()
+            known = {name: value for name, value in given.items() if name in searched and value is not None}
+            self._study.enqueue_trial(known)
+        return self._study.ask()
 
     def _choose(self, asked: Trial, parameter: Parameter, chosen: Mapping[str, Value]) -> Value:
         if parameter.name in self._fixed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.training.step import TrainingStep
 
 Facts = dict[str, Any]
@@ -72,13 +72,10 @@ def read_facts(path: Path) -> Facts:
 
 
 def write_tensors(tensors: dict[str, Tensor], facts: Facts, path: Path) -> None:
-    """Write tensors with facts beside `path`, flush to disk, rename: a half-written file is never seen."""
-    beside = path.with_name(path.name + ".part")
+    """Write tensors with facts, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, beside, {"facts": json.dumps(facts)})
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with written_whole(path) as beside:
+        save_file(contiguous, beside, {"facts": json.dumps(facts)})
 
 
 def _opened(path: Path) -> safe_open:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from semtune.dataset import Dataset, Split
 from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.results import Predictions, Scores
 
 _LARGEST = 2**28
@@ -72,10 +73,9 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
 
 def write_samples(table: SampleTable, path: Path) -> None:
     """Write a table; the arrays need no pickle to be read."""
-    beside = path.with_name(path.name + ".part.npz")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(table).items()}
-    np.savez(beside, **arrays)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        np.savez(beside, **arrays)
 
 
 def read_samples(path: Path) -> SampleTable:
