@@ -68,7 +68,12 @@ class SearchSpace:
         return max(default if value is None else int(value) for value in values)
 
     def grace_epochs(self, stratum: str) -> int:
-        """First rung of ASHA in a stratum: as given, or a ninth of the epochs (two rungs by thirds)."""
+        """First rung of ASHA in a stratum: as given, or a ninth of the epochs (two rungs by thirds).
+
+        Without a scheduler it is the last epoch, before which nothing stops.
+        """
+        if self.settings.scheduler == "none":
+            return self.epochs(stratum)
         return self.settings.grace_epochs or max(1, round(self.epochs(stratum) / 9))
 
     def share(self, stratum: str) -> int:
