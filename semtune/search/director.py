@@ -60,14 +60,14 @@ class Director:
     Args:
         space: What may be tried and how the search is run.
         record: What the journal says has happened already; kept up to date.
-        study_file: Optuna's study.
+        study_file: Optuna's study; None keeps it in memory, for a search that nobody will resume.
         emit: Takes every new event; the journal is its first reader.
         seconds: Time budget of the trials in this session; finals come after it. None for no limit.
     """
 
     space: SearchSpace
     record: SearchRecord
-    study_file: Path
+    study_file: Path | None
     emit: Callable[[Event], None]
     seconds: float | None = None
     _live: dict[str, Role] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Proposes hyperparameters with Optuna's TPE and tells the study the truth about every trial."""
+"""Proposes hyperparameters with Optuna and tells the study the truth about every trial."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class Sampler:
 
     Args:
         space: What may be tried.
-        study_file: The study's journal file; made if it is missing.
+        study_file: The study's journal file; made if it is missing. None keeps the study in memory.
         study: Name of the study.
         fixed: Hyperparameters that the stratum fixes.
-        seed: Seed of TPE.
+        seed: Seed of the proposals.
     """
 
     def __init__(
-        self, space: SearchSpace, study_file: Path, study: str, fixed: Mapping[str, Value], seed: int
+        self, space: SearchSpace, study_file: Path | None, study: str, fixed: Mapping[str, Value], seed: int
     ) -> None:
         optuna.logging.set_verbosity(logging.WARNING)
         self._space = space
         self._fixed = dict(fixed)
         self._study = optuna.create_study(
             study_name=study,
-            storage=JournalStorage(JournalFileBackend(str(study_file))),
+            storage=JournalStorage(JournalFileBackend(str(study_file))) if study_file else None,
             direction="minimize",
             load_if_exists=True,
         )
         known = self._study.get_trials(deepcopy=False)
         # A study that is taken up again must not draw the random numbers of its first session again.
         session_seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
-        self._study.sampler = optuna.samplers.TPESampler(seed=session_seed, n_startup_trials=_startup(space))
+        self._study.sampler = _sampler(space, session_seed)
         running = {
             str(trial.user_attrs[_NAME]): trial
             for trial in known
@@ -128,6 +128,12 @@ def suggest(asked: Trial, parameter: Parameter) -> Value:
     if parameter.distribution == "int_uniform":
         return asked.suggest_int(parameter.name, int(low), int(high))
     return asked.suggest_float(parameter.name, low, high, log=parameter.distribution == "log_uniform")
+
+
+def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:
+    if space.settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_startup(space))
 
 
 def _startup(space: SearchSpace) -> int:

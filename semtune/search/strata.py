@@ -10,7 +10,7 @@ from semtune.search.halving import Halving
 from semtune.search.judgement import epochs_of
 from semtune.search.line import Value
 from semtune.search.sampler import Sampler
-from semtune.search.space import SearchSpace, default_grace
+from semtune.search.space import SearchSpace
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Strata:
     """Samplers and schedulers, made when they are first asked for."""
 
     space: SearchSpace
-    study_file: Path
+    study_file: Path | None
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _halvings: dict[tuple[str, int], Halving] = field(default_factory=dict)
 
@@ -34,8 +34,8 @@ class Strata:
 
     def halving(self, trial: TrialRecord) -> Halving:
         """ASHA of a trial's stratum among trials of as many epochs: others do not compare."""
-        settings, key = self.space.settings, (trial.started.stratum, epochs_of(trial))
+        key = trial.started.stratum, epochs_of(trial)
         if key not in self._halvings:
-            grace = settings.grace_epochs or default_grace(key[1])
-            self._halvings[key] = Halving(key[1], grace, settings.reduction_factor)
+            factor = self.space.settings.reduction_factor
+            self._halvings[key] = Halving(key[1], self.space.grace_of(key[1]), factor)
         return self._halvings[key]
