@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.air._internal import usage
-from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.exceptions import OutOfMemoryError
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -29,6 +31,9 @@ from semtune.search.heartbeat import Heartbeat
 from semtune.search.trainable import TASK, RayTrial
 
 _LABEL = "trial"
+_COLOUR = re.compile(r"\x1b\[\d*m")
+_LOW = "running low on memory"  # so Ray says that its memory monitor killed a worker
+_RAISED = "ray::"  # so Ray begins the traceback of an exception in a worker
 
 
 @dataclass(frozen=True)
@@ -153,14 +158,15 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        name, error = trial.config[_LABEL], trial.get_pickled_error()
+        name, error = trial.config[_LABEL], _error_of(trial)
         if name in self._hung:
             self._end(name, "hung", f"no epoch for {self._heartbeat.limit:g} s (--heartbeat)")
-        elif isinstance(error, RayTaskError):
-            self._end(name, "error", str(error))
+        elif _RAISED in error and _LOW not in error:
+            self._end(name, "error", error)
         else:
             self._forget(name)
-            self._director.died(name, "lost", f"the process of the trial died: {error}")
+            reason: StopReason = "out_of_memory" if _LOW in error else "lost"
+            self._director.died(name, reason, f"the process of the trial died: {error}")
 
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
@@ -196,6 +202,7 @@ def run(
     if resources.address is None:
         _share_started_workers()
     allotment = _allot(resources)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what failed is in our journal
     # Tune starts the workers of a custom searcher one after the other unless told otherwise.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
     workers = tune.with_resources(trainable, {"cpu": allotment.cpus, "gpu": allotment.gpus})
@@ -239,6 +246,14 @@ def _fit(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return None
+
+
+def _error_of(trial: Trial) -> str:
+    """What Tune wrote down of an error; its own functions look where it will be copied later."""
+    if not trial.error_file:
+        return "no word of why"
+    _, _, text = Path(trial.error_file).read_text("utf-8").partition("\n")  # behind Tune's own line
+    return _COLOUR.sub("", text)
 
 
 def _epoch(result: dict[str, Any]) -> EpochResult | None:
