@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS, AutofocusFunction, single_thread
 from semtune.baseline import BaselineData, focus_values, rows
 from semtune.dataset.frames import FrameStore
@@ -12,7 +14,7 @@ from semtune.images import Frame
 from semtune.journal import BaselineFitted
 from semtune.predictions import write_predictions
 from semtune.results import judge, rmse
-from semtune.timing import describe_processor, time_calls
+from semtune.timing import describe_processor, figures_of, time_calls
 from semtune.training.samples import SampleTable
 
 OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
@@ -32,7 +34,7 @@ def fit_opponents(table: SampleTable, store: FrameStore, folder: Path) -> Iterat
         One event a baseline: figures by their MLflow names.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    milliseconds = _milliseconds([store.frame(index) for index in table.test[:32]])
+    milliseconds = _milliseconds([store.frame(int(index)) for index in np.resize(table.test, 32)])
     for baseline in rows(_baseline_data(table, store)):
         predictions = table.predictions(table.test, baseline.predicted_score)
         write_predictions(predictions, None, folder / f"{baseline.name}.csv")
@@ -75,8 +77,4 @@ def _milliseconds(frames: Sequence[Frame]) -> dict[str, dict[str, float]]:
 def _time(functions: Sequence[AutofocusFunction], frames: Sequence[Frame]) -> dict[str, float]:
     single = time_calls(lambda: [function.focus_value(frames[0]) for function in functions], _SECONDS)
     batch = time_calls(lambda: [f.focus_value(frame) for f in functions for frame in frames], _SECONDS)
-    return {
-        "milliseconds_per_image": single.median,
-        "milliseconds_per_image_p95": single.p95,
-        "milliseconds_per_image_batch32": batch.median / len(frames),
-    }
+    return figures_of(single, batch, len(frames))
