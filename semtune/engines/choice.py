@@ -23,7 +23,7 @@ from semtune.timing import describe_processor, time_calls
 
 TOLERANCE = {"float32": 1e-4, "bfloat16": 5e-3}
 """Largest difference from the eager float32 score of a crop, as a share of the score range."""
-_SECONDS = 0.1  # to time an engine for
+_SECONDS = 0.05  # to time an engine for
 _RACE_FRAMES, _RACE_SECONDS = (
     30,
     3.0,

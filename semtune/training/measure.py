@@ -16,7 +16,7 @@ from semtune.timing import figures_of, time_calls
 from semtune.training.data import TrainingData
 from semtune.training.predict import cut_tiles, predict
 
-_SECONDS = 0.5  # to time a scorer for
+_SECONDS = 0.3  # to time a scorer for
 _BATCH = 32
 
 
