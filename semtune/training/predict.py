@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semtune.engines.native import ScoreCrops
 from semtune.images import tiles
 from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import FramePixels
@@ -25,6 +26,7 @@ def predict(
     tiles_per_frame: int,
     score_range: tuple[float, float],
     bfloat16: bool = False,
+    score_crops: ScoreCrops | None = None,
 ) -> NDArray[np.float64]:
     """Score whole frames.
 
@@ -38,6 +40,7 @@ def predict(
         tiles_per_frame: Most tiles to average.
         score_range: Lowest and highest score; predictions are clipped to it.
         bfloat16: Whether to compute in bfloat16.
+        score_crops: Computes the network's scores instead of it, in whatever precision it was prepared for.
 
     Returns:
         Predicted scores, shape (n,) or (sets, n); higher is better; NaN where an answer is not finite.
@@ -52,7 +55,11 @@ def predict(
             part = geometry[start : start + _CROPS_AT_ONCE].to(frames.pixels.device)
             crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], torch.zeros_like(part[:, 0]), crop)
             members = owner[start : start + _CROPS_AT_ONCE].to(device)
-            features = network.features(as_grey_levels(crops.to(device)))
+            crops = crops.to(device)
+            if score_crops is not None:
+                parts.append(torch.stack([score_crops(crops, each[members]) for each in sets]))
+                continue
+            features = network.features(as_grey_levels(crops))
             parts.append(torch.stack([network.join(features, each[members]) for each in sets]))
     tile_scores = torch.cat(parts, 1).double().cpu().numpy()
     sums = np.stack([np.bincount(owner, weights=each, minlength=len(rows)) for each in tile_scores])
@@ -60,6 +67,13 @@ def predict(
     # An infinite answer is none: clipped, it would hide that the network diverged.
     clipped = np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
     return clipped if controls.dim() == 3 else clipped[0]
+
+
+def cut_tiles(frames: FramePixels, row: int, crop: int, tiles_per_frame: int) -> Tensor:
+    """Cut the tiles of one frame as `predict` does, uint8, shape (tiles, 1, crop, crop)."""
+    geometry, _ = _tile_geometry(frames, np.array([row]), crop, tiles_per_frame)
+    row_of, top, left = geometry.to(frames.pixels.device).T
+    return frames.cut(row_of, top, left, torch.zeros_like(top), crop)
 
 
 def _tile_geometry(
