@@ -4,9 +4,10 @@
 
 Six architectures, eight learning rates, three seeds, each trained to its last epoch in this process, without
 Ray. A finished curve is a few lines in the folder's curves.csv, so that a call takes up where the last one
-ended; `--share 1/2` and `--share 2/2` divide the work between two processes, `--only` names architectures to
-begin with. With `--table`, the curves are written, sorted and headed, as the file that the repository keeps.
-While /tmp/quiet.want exists, it pauses between epochs, because somebody measures.
+ended, or where a table ended that was copied there. `--share 1/2` and `--share 2/2` divide the work between
+two processes, `--only` names architectures to begin with. With `--table`, the curves are written, sorted and
+headed, as the file that the repository keeps. While /tmp/quiet.want exists, it pauses between epochs, because
+somebody measures.
 """
 
 import argparse
