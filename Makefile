@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKSPACE := demo/workspace
 
-.PHONY: setup demo test slow check bench bench-gpu docs clean
+SOAK_MINUTES ?= 20
+SOAK_SEED ?= 0
+
+.PHONY: setup demo test slow soak check bench bench-gpu docs clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
@@ -30,6 +33,9 @@ test: setup  ## The fast tests
 
 slow: setup  ## Real clusters, servers, kills and whole commands
 	$(BIN)/python -m pytest -m slow
+
+soak: setup  ## Searches under random faults for SOAK_MINUTES, then a look at every invariant
+	$(BIN)/python tests/integration/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 check: setup  ## Lint, format and types
 	$(BIN)/ruff check .
