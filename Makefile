@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKSPACE := demo/workspace
 
-.PHONY: setup demo test slow fuzz check bench bench-gpu docs clean
+SOAK_MINUTES ?= 20
+SOAK_SEED ?= 0
+
+.PHONY: setup demo test slow fuzz soak check bench bench-gpu clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
@@ -33,6 +36,9 @@ slow: setup  ## Real clusters, servers, kills and whole commands
 
 fuzz: setup  ## 10,000 hostile inputs a target, new ones each time; the fast tests try the same 200
 	$(BIN)/python -m pytest tests/test_hostile_input.py --hypothesis-profile fuzz --timeout 0 --durations 0 --verbose
+
+soak: setup  ## Searches under random faults for SOAK_MINUTES, then a look at every invariant
+	$(BIN)/python tests/integration/soak.py --minutes $(SOAK_MINUTES) --seed $(SOAK_SEED)
 
 check: setup  ## Lint, format and types
 	$(BIN)/ruff check .

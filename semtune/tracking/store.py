@@ -100,6 +100,7 @@ def _prepare_environment() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # A database that refuses is told in our words; MLflow would add a traceback of its own each time.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 

@@ -80,7 +80,8 @@ class Scripted(tune.Trainable):
 def search(folder, trainable=Scripted, resources=None, text=SPACE, stop_after=None, **settings):
     """Run scripted trials on the connected cluster; returns the record."""
     quiet_environment()
-    cloudpickle.register_pickle_by_value(sys.modules[trainable.__module__])
+    for module in {__name__, trainable.__module__}:  # workers cannot import tests
+        cloudpickle.register_pickle_by_value(sys.modules[module])
     journal = Journal(folder / "journal.jsonl")
     space = parse_space(text, "space.yaml", "space").overridden({}, settings)
 
