@@ -86,6 +86,9 @@ class TrialTask(BaseModel):
         samples_file: File of the samples, their split and where their decoded frames are.
         threads: CPU threads of the worker.
         precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the device has it.
+        compilation: Whether the network goes through torch.compile: `on`, `off`, or `auto` where the trial
+            is long enough to pay for it.
+        gpu_share: Share of a GPU's memory that the worker may take.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,3 +101,5 @@ class TrialTask(BaseModel):
     samples_file: str
     threads: int
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compilation: Literal["auto", "on", "off"] = "off"
+    gpu_share: float = Field(1.0, gt=0, le=1)
