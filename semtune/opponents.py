@@ -1,18 +1,19 @@
-"""The classical opponents of a search: fitted, judged, timed, and written down like trials."""
+"""The classical opponents of a search, fitted beside its trials and timed after them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS, AutofocusFunction, single_thread
-from semtune.baseline import BaselineData, focus_values, rows
 from semtune.dataset.frames import FrameStore
+from semtune.errors import SearchError
 from semtune.images import Frame
 from semtune.journal import BaselineFitted
-from semtune.predictions import write_predictions
-from semtune.results import judge, rmse
-from semtune.timing import describe_processor, time_calls
+from semtune.timing import time_calls
 from semtune.training.samples import SampleTable
 
 OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
@@ -20,49 +21,56 @@ OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
 _SECONDS = 0.01  # to time a function for; one call takes some microseconds
 
 
-def fit_opponents(table: SampleTable, store: FrameStore, folder: Path) -> Iterator[BaselineFitted]:
-    """Fit every baseline on the training samples and let it meet the test frames.
+class OpponentsAside:
+    """Fits the opponents in a process of its own, which lets trials go first.
+
+    It ends by itself, soon, should this process die.
 
     Args:
-        table: Samples and their split.
-        store: Their decoded frames.
-        folder: Where a CSV file of predictions is written for each.
-
-    Yields:
-        One event a baseline: figures by their MLflow names.
+        samples_file: The samples and their split.
+        folder: Where predictions are written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, samples_file: Path, folder: Path) -> None:
+        program = "import os; os.nice(5); from semtune.fitting import print_opponents; print_opponents()"
+        self._program = [sys.executable, "-P", "-c", program, str(samples_file), str(folder)]
+
+    @cached_property
+    def _process(self) -> subprocess.Popen[str]:
+        piped = subprocess.PIPE
+        # In a session of its own: Ctrl-C is the driver's to hear.
+        return subprocess.Popen(self._program, stdout=piped, stderr=piped, text=True, start_new_session=True)
+
+    def start(self) -> None:
+        """Start the process, unless it was started before."""
+        self._process.poll()
+
+    @cached_property
+    def events(self) -> list[BaselineFitted]:
+        """What the process found, once it has ended; it is started if need be.
+
+        Raises:
+            SearchError: If it failed.
+        """
+        printed, problem = self._process.communicate()
+        if self._process.returncode:
+            raise SearchError(f"the classical opponents could not be fitted: {problem.strip()[-2000:]}")
+        return [BaselineFitted.model_validate_json(line) for line in printed.splitlines()]
+
+    def stop(self) -> None:
+        """End the process, should it still run."""
+        if "_process" in vars(self):
+            self._process.kill()
+            self._process.wait()
+
+
+def timed(opponents: Iterable[BaselineFitted], table: SampleTable, store: FrameStore) -> list[BaselineFitted]:
+    """Add what each opponent takes for a frame; nothing else should run meanwhile."""
     milliseconds = _milliseconds([store.frame(index) for index in table.test[:32]])
-    for baseline in rows(_baseline_data(table, store)):
-        predictions = table.predictions(table.test, baseline.predicted_score)
-        write_predictions(predictions, None, folder / f"{baseline.name}.csv")
-        details = baseline.details.items()
-        figures = {
-            "validation_rmse": rmse(baseline.validation_score, table.scores[table.validation]),
-            **judge(predictions),
-            **milliseconds.get(baseline.name, {}),
-            **{name: value for name, value in details if isinstance(value, float)},
-        }
-        yield BaselineFitted(
-            name=baseline.name,
-            kind=baseline.kind,
-            figures=figures,
-            facts={name: value for name, value in details if isinstance(value, str)},
-            device=f"{describe_processor(1)}, uint8",
-        )
-
-
-def _baseline_data(table: SampleTable, store: FrameStore) -> BaselineData:
-    return BaselineData(
-        focus_values=focus_values(store.frame(index) for index in range(len(store))),
-        controls=table.controls,
-        scores=table.scores,
-        fields=tuple(table.fields.tolist()),
-        train=tuple(table.train.tolist()),
-        validation=tuple(table.validation.tolist()),
-        test=tuple(table.test.tolist()),
-        score_range=table.score_range,
-    )
+    return [
+        each.model_copy(update={"figures": {**each.figures, **milliseconds.get(each.name, {})}})
+        for each in opponents
+    ]
 
 
 def _milliseconds(frames: Sequence[Frame]) -> dict[str, dict[str, float]]:

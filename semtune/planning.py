@@ -6,7 +6,8 @@ import os
 import subprocess
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -94,22 +95,43 @@ class SearchPlan(BaseModel):
         )
 
 
-def plan_search(request: SearchRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
-    """Check all that can be checked before a search starts; writes nothing but decoded frames.
+@dataclass(frozen=True)
+class CheckedRequest:
+    """A request with its search space and dataset, both read and found sound."""
 
-    Args:
-        request: What is asked.
-        cache_folder: Where decoded frames are kept.
+    request: SearchRequest
+    space: SearchSpace
+    dataset: Dataset
 
-    Returns:
-        The plan, and the samples with their split.
+
+def check_request(request: SearchRequest) -> CheckedRequest:
+    """Read what a request names: all that can be refused before the frames are decoded.
 
     Raises:
         ConfigError: If the search space is wrong, with file and line.
         DatasetError: If the dataset is, with the way to leave faulty frames out.
     """
     space = read_space(find_space(request.space)).overridden(request.hyperparameters, request.settings)
-    dataset, store = _decoded(request, cache_folder)
+    with _remedy_told(request):
+        return CheckedRequest(request, space, read_dataset(request.data, request.leave_out_faulty))
+
+
+def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
+    """Plan a search; writes nothing but decoded frames.
+
+    Args:
+        checked: What is asked.
+        cache_folder: Where decoded frames are kept.
+
+    Returns:
+        The plan, and the samples with their split.
+
+    Raises:
+        DatasetError: If a frame cannot be decoded or is smaller than the crops.
+    """
+    request, space, dataset = checked.request, checked.space, checked.dataset
+    with _remedy_told(request):
+        store = decode_frames(dataset, cache_folder)
     split = by_field(dataset, space.settings.seed)
     _check_sizes(store, space, dataset)
     description = dataset.description
@@ -196,11 +218,11 @@ def read_plan(path: Path) -> SearchPlan:
         raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
 
 
-def _decoded(request: SearchRequest, cache_folder: Path) -> tuple[Dataset, FrameStore]:
-    """Read the dataset and decode its frames; a refusal says how to leave the faulty ones out."""
+@contextmanager
+def _remedy_told(request: SearchRequest) -> Iterator[None]:
+    """Let a refusal of frames say how to leave the faulty ones out."""
     try:
-        dataset = read_dataset(request.data, request.leave_out_faulty)
-        return dataset, decode_frames(dataset, cache_folder)
+        yield
     except DatasetError as error:
         if request.leave_out_faulty or not request.data.is_dir():
             raise

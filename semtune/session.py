@@ -15,7 +15,18 @@ from filelock import FileLock, Timeout
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
-from semtune.journal import Event, Journal, SearchClosed, SearchOpened, SearchRecord, SearchState, read_record
+from semtune.journal import (
+    BaselineFitted,
+    EpochDone,
+    Event,
+    Journal,
+    SearchClosed,
+    SearchOpened,
+    SearchRecord,
+    SearchState,
+    read_record,
+)
+from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
@@ -58,9 +69,14 @@ def run_session(
     record = read_record(folder.journal)
     journal = Journal(folder.journal)
 
+    opponents = OpponentsAside(folder.samples, folder.baselines)
+    missing = not set(OPPONENTS) <= set(record.baselines)
+
     def publish(event: Event) -> None:
         journal.append(event)
         observe(event)
+        if missing and isinstance(event, EpochDone):  # the trials' processes are up
+            opponents.start()
 
     def conclude(state: SearchState, message: str = "") -> Outcome:
         closed = SearchClosed(state=state, message=message)
@@ -72,16 +88,17 @@ def run_session(
     record.add(opened)
     publish(opened)
     director = Director(plan.space(), record, folder.study, publish, seconds)
+
+    def task_of(order: Order, allotment: Allotment) -> TrialTask:
+        if order.role == "measure" and missing:
+            _ = opponents.events  # timing wants a quiet machine
+        return _task(folder, plan, order, allotment)
+
     try:
-        run(
-            director,
-            lambda order, allotment: _task(folder, plan, order, allotment),
-            resources,
-            folder.trials,
-        )
+        run(director, task_of, resources, folder.trials)
         if director.interrupted:
             return conclude("interrupted")
-        for baseline in _missing_opponents(folder, record):
+        for baseline in _timed(folder, opponents.events) if missing else []:
             record.add(baseline)
             publish(baseline)
     except KeyboardInterrupt:
@@ -89,6 +106,8 @@ def run_session(
     except BaseException as error:
         conclude("failed", f"{type(error).__name__}: {error}")
         raise
+    finally:
+        opponents.stop()
     return conclude("failed", director.failure) if director.failure else conclude("finished")
 
 
@@ -125,15 +144,9 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
         return "running"
 
 
-def _missing_opponents(folder: SearchFolder, record: SearchRecord) -> Iterator[Event]:
-    """Fit the opponents unless all are there; those of a session that died meanwhile are fitted again."""
-    from semtune.opponents import OPPONENTS, fit_opponents
-
-    if set(OPPONENTS) <= set(record.baselines):
-        return
+def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[BaselineFitted]:
     table = read_samples(folder.samples)
-    store = open_frames(Path(table.cache_folder), table.digest)
-    yield from fit_opponents(table, store, folder.baselines)
+    return timed(opponents, table, open_frames(Path(table.cache_folder), table.digest))
 
 
 def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allotment) -> TrialTask:

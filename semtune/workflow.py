@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.errors import SearchError
-from semtune.journal import Event, SearchRecord, read_record
-from semtune.planning import SearchPlan, SearchRequest, ensure_frames, plan_search, read_plan, write_plan
+from semtune.journal import Event, SearchOpened, SearchRecord, read_record
+from semtune.planning import (
+    SearchPlan,
+    SearchRequest,
+    check_request,
+    ensure_frames,
+    plan_search,
+    read_plan,
+    write_plan,
+)
 from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
+from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
 from semtune.tracking.champion import rollback as roll_back
-from semtune.tracking.layout import TrackedSearch
 from semtune.tracking.progress import run_ids
 from semtune.tracking.sender import Sent
 from semtune.tracking.sender import sync as send_all
@@ -52,9 +58,21 @@ def search(
     """Start a search and work on it to its end."""
     folder = workspace.search(request.name)
     _refuse_taken(folder)
-    plan, samples = plan_search(request, workspace.frames)
-    _create(workspace, folder, plan, samples)
-    return _work(workspace, folder, plan, conditions, observe)
+    checked = check_request(request)
+
+    def prepare() -> SearchPlan:
+        plan, samples = plan_search(checked, workspace.frames)
+        _create(workspace, folder, plan, samples)
+        return plan
+
+    with (
+        services(workspace, folder, prepare, conditions.resources.address, conditions.tracking_uri) as (
+            plan,
+            writer,
+        ),
+        only_one(folder),
+    ):
+        return _work(folder, plan, writer, conditions, observe)
 
 
 def resume(
@@ -62,12 +80,22 @@ def resume(
 ) -> Outcome:
     """Go on with a search that was interrupted or died, or extend a finished one by further trials."""
     folder = workspace.existing(name)
-    plan = read_plan(folder.plan)
     changed = {name: value for name, value in settings.items() if value is not None}
-    plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
-    plan.space()
-    ensure_frames(plan, workspace.frames)
-    return _work(workspace, folder, plan, conditions, observe)
+    with only_one(folder):
+        plan = read_plan(folder.plan)
+        plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
+        plan.space()
+
+        def prepare() -> SearchPlan:
+            ensure_frames(plan, workspace.frames)
+            write_plan(plan, folder.plan)
+            return plan
+
+        with services(workspace, folder, prepare, conditions.resources.address, conditions.tracking_uri) as (
+            _,
+            writer,
+        ):
+            return _work(folder, plan, writer, conditions, observe)
 
 
 def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
@@ -75,7 +103,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
     from semtune.search.halving import rungs  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    plan, _ = plan_search(request, workspace.frames)
+    plan, _ = plan_search(check_request(request), workspace.frames)
     space = plan.space()
     strata = [
         {
@@ -180,67 +208,15 @@ def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
     return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)))
 
 
-def tracked(plan: SearchPlan) -> TrackedSearch:
-    """Tell tracking what holds for all runs of a search."""
-    settings = plan.space().settings
-    return TrackedSearch(
-        name=plan.name,
-        search_id=plan.search_id,
-        parameters={
-            "search_space": plan.space_name,
-            **settings.model_dump(exclude={"first"}),
-            **plan.hyperparameters,
-            "precision": plan.precision,
-            "split_seed": plan.split_seed,
-        },
-        dataset_name=plan.dataset_name,
-        dataset_digest=plan.dataset_digest,
-        dataset_folder=plan.dataset_folder,
-        dataset_profile={
-            "frames": plan.frames,
-            "fields": plan.fields,
-            "origin": plan.dataset_origin,
-            "test_fields": len(plan.split["test"]),
-        },
-        device="",
-        version=plan.versions["semtune"],
-    )
-
-
 def _work(
-    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions, observe: Observer
+    folder: SearchFolder, plan: SearchPlan, writer: TrackingWriter, conditions: Conditions, observe: Observer
 ) -> Outcome:
-    with only_one(folder):
-        write_plan(plan, folder.plan)  # now that no other session reads it
-        with _services(workspace, folder, plan, conditions) as writer:
+    def heard(event: Event) -> None:
+        if not isinstance(event, SearchOpened):  # MLflow's import would hold up the start of the trials
+            writer.notify()
+        observe(event)
 
-            def heard(event: Event) -> None:
-                writer.notify()
-                observe(event)
-
-            return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
-
-
-@contextmanager
-def _services(
-    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, conditions: Conditions
-) -> Iterator[TrackingWriter]:
-    """Start Ray and open MLflow's store side by side, for each takes seconds; end both."""
-    from semtune.search.driver import connected  # ray comes in here
-
-    with ThreadPoolExecutor(1) as aside:
-        opening = aside.submit(open_store, workspace, conditions.tracking_uri)
-        with ExitStack() as cluster:
-            cluster.enter_context(connected(conditions.resources))
-            writer = TrackingWriter(opening.result(), folder, tracked(plan))
-            try:
-                yield writer
-                cluster.close()  # while the last events are on their way
-            finally:
-                unsent = writer.close()
-                if unsent:
-                    why = f"{unsent} events wait in the journal ({writer.problem})"
-                    _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
+    return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
 
 
 def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:

@@ -19,7 +19,7 @@ from semtune.journal import (
     TrialTested,
     TrialTimed,
 )
-from semtune.planning import SearchPlan, SearchRequest, plan_search, write_plan
+from semtune.planning import SearchPlan, SearchRequest, check_request, plan_search, write_plan
 from semtune.predictions import write_predictions
 from semtune.results import EpochResult, judge
 from semtune.training.samples import SampleTable, write_samples
@@ -38,7 +38,7 @@ def plan_small_search(workspace: Workspace, data: Path, name: str) -> tuple[Sear
     folder.path.mkdir(parents=True)
     space = folder.path / "space.yaml"
     space.write_text(SPACE)
-    plan, table = plan_search(SearchRequest(str(space), data, name), workspace.frames)
+    plan, table = plan_search(check_request(SearchRequest(str(space), data, name)), workspace.frames)
     write_samples(table, folder.samples)
     write_plan(plan, folder.plan)
     return folder, table

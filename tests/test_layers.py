@@ -36,12 +36,14 @@ LAYERS = {
     "timing": 4,
     "search": 5,
     "opponents": 5,
+    "fitting": 5,
     "scoring": 5,
     "planning": 6,
     "tracking": 6,
     "promotion": 6,
     "focusing": 6,
     "report": 6,
+    "services": 7,
     "session": 7,
     "candidacy": 7,
     "display": 7,
@@ -59,7 +61,17 @@ HOMES = {
     "typer": ("cli", "cli_options"),
     "rich": ("cli", "display"),
     # The worker of a search holds the device: it is the one file of search/ that knows torch.
-    "torch": ("networks", "training", "scoring", "timing", "search.worker"),
+    # Two files hold the autofocus functions of many frames on a GPU: decision 0015.
+    "torch": (
+        "networks",
+        "training",
+        "scoring",
+        "timing",
+        "search.worker",
+        "autofocus.batch",
+        "autofocus.kernels",
+    ),
+    "triton": ("autofocus.kernels",),
     "torchvision": ("networks",),
     "cv2": ("images", "autofocus", "simulator"),
 }

@@ -6,7 +6,7 @@ from conftest import write_small_dataset
 from semtune.dataset.frames import open_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.errors import ConfigError, DatasetError, SearchError
-from semtune.planning import SearchRequest, find_space, plan_search, read_plan, write_plan
+from semtune.planning import SearchRequest, check_request, find_space, plan_search, read_plan, write_plan
 
 SPACE = """
 architecture: {choice: [pacf, resnet50]}
@@ -36,7 +36,7 @@ def space(tmp_path):
 
 @pytest.fixture
 def planned(space, data, cache):
-    return plan_search(SearchRequest(space, data, "demo"), cache)
+    return plan_search(check_request(SearchRequest(space, data, "demo")), cache)
 
 
 def test_a_plan_tells_the_dataset_by_its_contents(planned, data):
@@ -67,21 +67,21 @@ def test_the_frames_are_decoded_under_the_digest(planned, cache):
 
 def test_the_command_line_goes_before_the_space(space, data, cache):
     request = SearchRequest(space, data, "n", {"epochs": 7, "crop": None}, {"trials": 2, "seed": None})
-    plan, _ = plan_search(request, cache)
+    plan, _ = plan_search(check_request(request), cache)
     rebuilt = plan.space()
     assert (rebuilt.settings.trials, rebuilt.settings.seed, plan.split_seed) == (2, 3, 3)
     assert (rebuilt.epochs(""), rebuilt.largest("crop")) == (7, 80)
 
 
 def test_equal_requests_get_equal_splits_and_different_ids(space, data, cache):
-    first, second = (plan_search(SearchRequest(space, data, "n"), cache)[0] for _ in range(2))
+    first, second = (plan_search(check_request(SearchRequest(space, data, "n")), cache)[0] for _ in range(2))
     assert first.split == second.split
     assert first.search_id != second.search_id
 
 
 def test_another_seed_splits_otherwise(space, data, cache):
     splits = [
-        plan_search(SearchRequest(space, data, "n", settings={"seed": seed}), cache)[0].split
+        plan_search(check_request(SearchRequest(space, data, "n", settings={"seed": seed})), cache)[0].split
         for seed in range(4)
     ]
     assert any(split != splits[0] for split in splits)
@@ -109,29 +109,29 @@ def test_the_largest_crop_of_the_space_must_fit_the_frames(tmp_path, data, cache
     with pytest.raises(
         DatasetError, match="24 frames have a side below the crop of 128 pixels, the first is"
     ):
-        plan_search(request, cache)
+        plan_search(check_request(request), cache)
 
 
 def test_a_faulty_frame_is_refused_or_left_out(tmp_path, space, cache):
     data = write_small_dataset(tmp_path / "data", seed=1)
     (data / "frames" / "field0_0.png").write_bytes(b"\x89PNG nothing")
     with pytest.raises(DatasetError, match="--leave-out-faulty leaves them out") as refused:
-        plan_search(SearchRequest(space, data, "n"), cache)
+        plan_search(check_request(SearchRequest(space, data, "n")), cache)
     assert str(refused.value).count("`semtune check") == 1
-    plan, table = plan_search(SearchRequest(space, data, "n", leave_out_faulty=True), cache)
+    plan, table = plan_search(check_request(SearchRequest(space, data, "n", leave_out_faulty=True)), cache)
     assert plan.frames == len(table.frames) == 23
     assert "frames/field0_0.png" not in table.frames
 
 
 def test_what_leaving_out_does_not_mend_is_not_answered_with_leaving_out(tmp_path, space, cache):
     with pytest.raises(DatasetError, match="there is no folder") as refused:
-        plan_search(SearchRequest(space, tmp_path / "nowhere", "n"), cache)
+        plan_search(check_request(SearchRequest(space, tmp_path / "nowhere", "n")), cache)
     assert "leave-out" not in str(refused.value)
 
 
 def test_values_of_the_command_line_are_checked(space, data, cache):
     with pytest.raises(ConfigError, match=r"command line: .*crop"):
-        plan_search(SearchRequest(space, data, "n", {"crop": 10}), cache)
+        plan_search(check_request(SearchRequest(space, data, "n", {"crop": 10})), cache)
 
 
 @pytest.mark.parametrize("name", ["table1", "quick", "full", "quick.yaml"])

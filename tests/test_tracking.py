@@ -337,7 +337,7 @@ def test_a_second_sender_waits_for_the_first(store, folder, search):
 
 def test_the_writer_sends_while_the_search_goes_on(store, folder, search):
     write(folder, SearchOpened(pid=1, host="h"), started("trial-0000"))
-    writer = TrackingWriter(store, folder, search)
+    writer = TrackingWriter(lambda: store, folder, search)
     for number in range(1, 4):
         write(folder, epoch("trial-0000", number))
         writer.notify()
@@ -354,12 +354,40 @@ def test_the_writer_sends_while_the_search_goes_on(store, folder, search):
 def test_a_writer_without_a_store_leaves_the_events_in_the_journal(tmp_path, folder, search):
     away = open_store(Workspace(tmp_path), "http://someone:secret@127.0.0.1:9")
     write(folder, SearchOpened(pid=1, host="h"), started("trial-0000"))
-    writer = TrackingWriter(away, folder, search)
+    writer = TrackingWriter(lambda: away, folder, search)
     start = time.monotonic()
     assert writer.close(1.0) == 2
     assert time.monotonic() - start < 3
     assert "secret" not in str(writer.problem)
     assert "127.0.0.1" in str(writer.problem)
+
+
+def test_a_store_that_cannot_be_opened_is_tried_again(store, folder, search):
+    refusals = iter([OSError("locked"), OSError("locked")])
+
+    def opened():
+        for refusal in refusals:
+            raise refusal
+        return store
+
+    write(folder, SearchOpened(pid=1, host="h"), started("trial-0000"))
+    writer = TrackingWriter(opened, folder, search)
+    assert writer.close(20) == 0
+    assert runs_of(store, search).keys() >= {"trial-0000"}
+
+
+def test_the_writer_leaves_the_store_alone_until_there_is_news(store, folder, search):
+    asked = []
+    writer = TrackingWriter(lambda: asked.append("opened") or store, folder, search)
+    time.sleep(0.1)
+    assert asked == []
+    writer.close()
+    assert asked == ["opened"]
+
+
+def test_an_address_without_a_scheme_is_refused(tmp_path):
+    with pytest.raises(TrackingError, match="write http://HOST:PORT"):
+        open_store(Workspace(tmp_path), "localhost:5000")
 
 
 def test_no_message_shows_the_password(tmp_path, folder, search):

@@ -57,7 +57,9 @@ def vollath_f5(frame: GreyFrame) -> float:
     upper, lower = grey[:-1], grey[1:]
     if not is_exact(grey):
         mu = np.mean(grey)
-        ends = mu * (np.mean(upper) + np.mean(lower) - 2 * mu)
-        return float(np.mean((upper - mu) * (lower - mu)) + ends)
-    products = square_total(upper) + square_total(lower) - squared_distance(upper, lower)
+        offset = mu * (np.mean(upper) + np.mean(lower) - 2 * mu)
+        return float(np.mean((upper - mu) * (lower - mu)) + offset)
+    # 2 a b = a^2 + b^2 - (a - b)^2, and a^2 + b^2 counts all rows twice but the end rows.
+    ends = square_total(grey[:1]) + square_total(grey[-1:])
+    products = 2 * square_total(grey) - ends - squared_distance(upper, lower)
     return (grey.size**2 * products - 2 * upper.size * total(grey) ** 2) / (2 * upper.size * grey.size**2)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from semtune.autofocus.sums import GreyFrame, absolute_distance, checked, row_blocks, squared_distance
+from semtune.autofocus.sums import BYTES, GreyFrame, absolute_distance, checked, row_blocks, squared_distance
 
+FILTERED_PIXELS = 2**19
+"""Pixels filtered at once, so that responses to a big frame take some megabytes, not more."""
 BELL = np.array([1, 4, 1], np.float64)
 
 
@@ -33,7 +35,7 @@ def absolute_gradient(frame: GreyFrame) -> float:
         Microscope 24, 163-180.
     """
     grey = checked(frame, width=2)
-    return absolute_distance(grey[:, 1:], grey[:, :-1]) / grey[:, 1:].size
+    return absolute_distance(grey[:, 1:], grey[:, :-1]) / (grey.size - len(grey))
 
 
 def squared_gradient(frame: GreyFrame) -> float:
@@ -53,7 +55,7 @@ def squared_gradient(frame: GreyFrame) -> float:
         Groen, Young and Ligthart (1985), Cytometry 6, 81-91.
     """
     grey = checked(frame, width=2)
-    return squared_distance(grey[:, 1:], grey[:, :-1]) / grey[:, 1:].size
+    return squared_distance(grey[:, 1:], grey[:, :-1]) / (grey.size - len(grey))
 
 
 def brenner(frame: GreyFrame) -> float:
@@ -74,7 +76,7 @@ def brenner(frame: GreyFrame) -> float:
         J. Histochem. Cytochem. 24(1), 100-111.
     """
     grey = checked(frame, width=3)
-    return squared_distance(grey[:, 2:], grey[:, :-2]) / grey[:, 2:].size
+    return squared_distance(grey[:, 2:], grey[:, :-2]) / (grey.size - 2 * len(grey))
 
 
 def tenengrad(frame: GreyFrame) -> float:
@@ -116,12 +118,16 @@ def laplacian_energy(frame: GreyFrame) -> float:
 
 def _mean_square(grey: GreyFrame, squares: Callable[[GreyFrame, int], float]) -> float:
     # Responses to 8-bit levels fit into int16; to all others they are taken in float64.
-    depth = cv2.CV_16S if grey.dtype == np.uint8 else cv2.CV_64F
-    return sum(squares(block, depth) for block in row_blocks(grey, overlap=2)) / grey[1:-1, 1:-1].size
+    depth = cv2.CV_16S if grey.dtype == BYTES else cv2.CV_64F
+    blocks = row_blocks(grey, 2, FILTERED_PIXELS)
+    return sum(squares(block, depth) for block in blocks) / grey[1:-1, 1:-1].size
 
 
 def _sobel_squares(block: GreyFrame, depth: int) -> float:
-    along, across = cv2.Sobel(block, depth, 1, 0), cv2.Sobel(block, depth, 0, 1)
+    if depth == cv2.CV_16S:
+        along, across = cv2.spatialGradient(block)  # both in one pass, for 8-bit levels only
+    else:
+        along, across = cv2.Sobel(block, depth, 1, 0), cv2.Sobel(block, depth, 0, 1)
     inner = (along[1:-1, 1:-1], across[1:-1, 1:-1])
     return sum(float(cv2.norm(response, cv2.NORM_L2SQR)) for response in inner)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from semtune.autofocus.sums import GreyFrame, checked, is_exact, row_blocks, square_total, total
+from semtune.autofocus.sums import BYTES, GreyFrame, checked, is_exact, row_blocks, square_total, total
 
 HISTOGRAM_PIXELS = 2**24
 """OpenCV counts in float32, which is exact up to here."""
@@ -32,9 +31,11 @@ def absolute_variance(frame: GreyFrame) -> float:
         return float(np.mean(np.abs(grey - np.mean(grey))))
     # Deviations above and below the mean cancel: twice the part above is all.
     level_sum = total(grey)
-    _, bright = cv2.threshold(grey, level_sum // grey.size, 0, cv2.THRESH_TOZERO)
-    above = grey.size * total(bright) - cv2.countNonZero(bright) * level_sum
-    return 2 * above / grey.size**2
+    pixels = grey.size
+    bright = cv2.threshold(grey, level_sum // pixels, 0, cv2.THRESH_TOZERO)[1]
+    # Read as signed, 8 bits are counted by OpenCV's own loop, which is faster than the one of Intel's IPP.
+    count = cv2.countNonZero(bright.view(np.int8) if bright.dtype == BYTES else bright)
+    return 2 * (pixels * total(bright) - count * level_sum) / pixels**2
 
 
 def squared_variance(frame: GreyFrame) -> float:
@@ -57,7 +58,7 @@ def squared_variance(frame: GreyFrame) -> float:
     grey = checked(frame)
     if not is_exact(grey):
         return float(np.var(grey))
-    return (grey.size * square_total(grey) - total(grey) ** 2) / grey.size**2
+    return _exact_variance(grey, total(grey))
 
 
 def normalised_variance(frame: GreyFrame) -> float:
@@ -76,8 +77,11 @@ def normalised_variance(frame: GreyFrame) -> float:
         Groen, Young and Ligthart (1985), Cytometry 6, 81-91.
     """
     grey = checked(frame)
-    mean = total(grey) / grey.size if is_exact(grey) else float(np.mean(grey))
-    return squared_variance(grey) / mean if mean else 0.0
+    if not is_exact(grey):
+        mean = float(np.mean(grey))
+        return float(np.var(grey)) / mean if mean else 0.0
+    level_sum = total(grey)
+    return _exact_variance(grey, level_sum) / (level_sum / grey.size) if level_sum else 0.0
 
 
 def entropy(frame: GreyFrame) -> float:
@@ -102,10 +106,17 @@ def entropy(frame: GreyFrame) -> float:
         Cytometry 12, 195-206.
     """
     grey = _levels(checked(frame))
-    bins = 256 if grey.dtype == np.uint8 else 65536
-    blocks = row_blocks(grey, 0, HISTOGRAM_PIXELS)
-    counts = sum(cv2.calcHist([block], [0], None, [bins], [0, bins]).astype(np.float64) for block in blocks)
-    return _bits(np.asarray(counts).ravel() / grey.size)
+    bins = 256 if grey.dtype == BYTES else 65536
+    counts = np.zeros(bins)
+    for block in row_blocks(grey, 0, HISTOGRAM_PIXELS):
+        counts += cv2.calcHist([block], [0], None, [bins], [0, bins]).ravel()
+    shares = counts[counts > 0] / grey.size
+    # Subtracted from zero, because a constant frame has 0 bits, not -0.
+    return 0.0 - float(np.dot(shares, np.log2(shares)))
+
+
+def _exact_variance(grey: GreyFrame, level_sum: int) -> float:
+    return (grey.size * square_total(grey) - level_sum**2) / grey.size**2
 
 
 def _levels(grey: GreyFrame) -> GreyFrame:
@@ -117,9 +128,3 @@ def _levels(grey: GreyFrame) -> GreyFrame:
         span = f"{levels.max() + 1:.0f}"
         raise ValueError(f"grey levels must span at most 65536 integers, but span {span}; rescale the frame")
     return levels.astype(np.uint16)
-
-
-def _bits(shares: NDArray[np.float64]) -> float:
-    present = shares[shares > 0]
-    # Subtracted from zero, because a constant frame has 0 bits, not -0.
-    return float(0.0 - np.dot(present, np.log2(present)))

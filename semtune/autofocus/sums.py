@@ -6,7 +6,7 @@ overflows or rounds, however large the frame. Sums of a float frame are float64.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import cv2
@@ -16,11 +16,15 @@ from numpy.typing import NDArray
 GreyFrame: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.floating[Any]]
 """Grey levels of any scale, shape (height, width); a view need not be contiguous."""
 
+BYTES, WORDS = EXACT = np.dtype(np.uint8), np.dtype(np.uint16)
+"""Made once: to compare with a type, `frame.dtype == np.uint8`, makes a dtype at each call."""
+
 BLOCK_PIXELS = 2**18
 """Pixels of a row block: squares of 16-bit levels then sum to at most 2**50.
 
 Some builds of OpenCV take the root of a sum of squares and square it again; below 2**50 that error
-is under one half, and rounding removes it. A block of this size also stays in the cache.
+is under one half, and rounding removes it. A block of this size also stays in the cache. Squares of
+8-bit levels stay below 2**50 in any frame that fits into memory: there a frame is one block.
 """
 
 
@@ -37,11 +41,12 @@ def checked(frame: GreyFrame, height: int = 1, width: int = 1) -> GreyFrame:
     """
     if frame.ndim != 2:
         raise ValueError(f"a frame has the shape (height, width), but got {frame.shape}; make it grey first")
-    if frame.shape[0] < height or frame.shape[1] < width:
+    rows, columns = frame.shape
+    if rows < height or columns < width:
         raise ValueError(f"`height >= {height}` and `width >= {width}` must hold, but got {frame.shape}")
-    if frame.dtype == np.uint8 or frame.dtype == np.uint16:
+    if frame.dtype in EXACT:
         return frame
-    if frame.dtype == np.dtype(np.uint16).newbyteorder():  # TIFF files may hold the other byte order
+    if frame.dtype == WORDS.newbyteorder():  # TIFF files may hold the other byte order
         return frame.astype(np.uint16)
     if frame.dtype.kind != "f":
         raise ValueError(f"a frame must be uint8, uint16 or float, but got {frame.dtype}; convert it first")
@@ -52,7 +57,7 @@ def checked(frame: GreyFrame, height: int = 1, width: int = 1) -> GreyFrame:
 
 def is_exact(frame: GreyFrame) -> bool:
     """Whether the frame holds integers, so that its sums are exact."""
-    return frame.dtype.kind == "u"
+    return frame.dtype in EXACT
 
 
 def row_blocks(frame: GreyFrame, overlap: int = 0, pixels: int = BLOCK_PIXELS) -> Iterator[GreyFrame]:
@@ -64,31 +69,31 @@ def row_blocks(frame: GreyFrame, overlap: int = 0, pixels: int = BLOCK_PIXELS) -
 
 def total(frame: GreyFrame) -> int:
     """Sum of the grey levels of an integer frame."""
-    return sum(round(cv2.norm(block, cv2.NORM_L1)) for block in _exact_blocks(frame))
+    return int(cv2.sumElems(frame)[0])
 
 
 def square_total(frame: GreyFrame) -> int:
     """Sum of the squared grey levels of an integer frame."""
-    return sum(round(cv2.norm(block, cv2.NORM_L2SQR)) for block in _exact_blocks(frame))
+    if frame.dtype != BYTES:
+        return sum(round(cv2.norm(block, cv2.NORM_L2SQR)) for block in row_blocks(frame))
+    columns = frame.shape[1]
+    if columns % 2 == 0:
+        # The same levels as two channels: OpenCV's own loop, which is faster than the one of Intel's IPP.
+        frame = frame.reshape(-1, columns // 2, 2)
+    return round(cv2.norm(frame, cv2.NORM_L2SQR))
 
 
 def absolute_distance(a: GreyFrame, b: GreyFrame) -> float:
     """Sum of abs(a - b) of two equally shaped frames of one dtype; an int if they hold integers."""
-    return _distance(a, b, cv2.NORM_L1)
+    distance: float = cv2.norm(a, b, cv2.NORM_L1)
+    return round(distance) if a.dtype != np.float64 else distance
 
 
 def squared_distance(a: GreyFrame, b: GreyFrame) -> float:
     """Sum of (a - b)**2 of two equally shaped frames of one dtype; an int if they hold integers."""
-    return _distance(a, b, cv2.NORM_L2SQR)
-
-
-def _distance(a: GreyFrame, b: GreyFrame, norm: int) -> float:
+    if a.dtype == BYTES:
+        return round(cv2.norm(a, b, cv2.NORM_L2SQR))
     if not is_exact(a):
-        return float(cv2.norm(a, b, norm))
-    pairs = zip(_exact_blocks(a), _exact_blocks(b), strict=True)
-    return sum(round(cv2.norm(left, right, norm)) for left, right in pairs)
-
-
-def _exact_blocks(frame: GreyFrame) -> Iterable[GreyFrame]:
-    # Squares of 8-bit levels stay below 2**50 in any frame that fits into memory: one block.
-    return (frame,) if frame.dtype == np.uint8 else row_blocks(frame)
+        return float(cv2.norm(a, b, cv2.NORM_L2SQR))
+    pairs = zip(row_blocks(a), row_blocks(b), strict=True)
+    return sum(round(cv2.norm(left, right, cv2.NORM_L2SQR)) for left, right in pairs)

@@ -16,6 +16,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -149,6 +150,8 @@ def run(
     Raises:
         SearchError: If the cluster has too little for one trial.
     """
+    if resources.address is None:
+        _share_started_workers()
     scratch = Path(mkdtemp(prefix="semtune-"))
     allotment = _allot(resources)
     # Tune starts the workers of a custom searcher one after the other unless told otherwise.
@@ -183,39 +186,14 @@ def _epoch(result: dict[str, Any]) -> EpochResult | None:
     return EpochResult(**found) if found else None
 
 
-@contextmanager
-def connected(resources: Resources) -> Iterator[None]:
-    """Connect to the cluster, or start one on this machine that ends with the search.
+def _share_started_workers() -> None:
+    """Let trials run in the worker processes that Ray started in advance.
 
-    Raises:
-        SearchError: If it cannot be reached or started.
+    Tune asks for processes with some variables in their environment, and Ray starts these anew. On this
+    machine all processes inherit the driver's environment, so they can do without the request.
     """
-    try:
-        if resources.address:
-            ray.init(address=resources.address, log_to_driver=False, logging_level="ERROR")
-        else:
-            ray.init(
-                address="local",  # without it Ray joins whatever cluster runs on this machine
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
-                object_store_memory=100 * 2**20,
-            )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
-    try:
-        _hide_token()
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _hide_token() -> None:
-    """Take the cluster's token away from other users of this machine; Ray writes it as the umask allows."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists():
-        token.chmod(0o600)
+    class_cache.DEFAULT_ENV_VARS.clear()
+    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _allot(resources: Resources) -> Allotment:

@@ -40,6 +40,7 @@ def open_store(workspace: Workspace, tracking_uri: str | None = None) -> Store:
     Raises:
         TrackingError: If the embedded database cannot be opened or the URI names no kind of store.
     """
+    check_uri(tracking_uri)
     _prepare_environment()
     from mlflow import MlflowClient
 
@@ -50,6 +51,17 @@ def open_store(workspace: Workspace, tracking_uri: str | None = None) -> Store:
         client = MlflowClient(uri, registry_uri=uri)
     embedded = uri.partition(":")[0].partition("+")[0] in _DATABASES
     return Store(client, uri, workspace.artifacts.absolute().as_uri() if embedded else None)
+
+
+def check_uri(tracking_uri: str | None) -> None:
+    """Refuse what cannot name a store, without asking it and without the second that MLflow's import takes.
+
+    Raises:
+        TrackingError: If the URI has no scheme, as in `localhost:5000`.
+    """
+    if tracking_uri and "://" not in tracking_uri and tracking_uri != "databricks":
+        hint = "write http://HOST:PORT of a server, or a database such as sqlite:////folder/mlflow.db"
+        raise TrackingError(f"--tracking-uri {shown(tracking_uri)} names no MLflow store; {hint}")
 
 
 def shown(text: str) -> str:

@@ -1,59 +1,123 @@
-"""Optimisers whose learning rate and weight decay are tensors, so that a captured step can be reused."""
+"""The optimisers: torch's fused kernels on state that is reset, restored and captured in place.
+
+torch.optim's classes are left out: the first call of one imports torch's compiler, which takes longer than
+all else that a trial worker imports.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
+
+OptimizerName = Literal["adam", "adamw", "sgd"]
 
 
-def build_optimizer(name: str, network: nn.Module, learning_rate: Tensor) -> torch.optim.Optimizer:
-    """Build a fused optimiser with its state; weight decay is `decay`'s.
+class Optimizer:
+    """Adam (beta 0.9 and 0.999, epsilon 1e-8), AdamW (with decoupled decay), or SGD with momentum 0.9.
 
     Args:
-        name: `adam`, `adamw` or `sgd`.
-        network: On its device.
-        learning_rate: Shape (), on the same device.
+        name: Which of them.
+        parameters: The tensors to optimise; all on one device.
+        learning_rate: Shape (), on the device of the parameters; read at each step.
+        weight_decay: Shape (), there too; read at each step of an optimiser that `decays`.
+        decays: Whether weights decay at all.
+
+    References:
+        Kingma and Ba (2015), "Adam"; Loshchilov and Hutter (2019), "Decoupled weight decay regularization".
     """
-    parameters = list(network.parameters())
-    optimizer = _choose(name, parameters, learning_rate)
-    _allocate_state(optimizer)
-    return optimizer
 
+    def __init__(
+        self,
+        name: OptimizerName,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: Tensor,
+        weight_decay: Tensor,
+        decays: bool,
+    ) -> None:
+        self._parameters: list[Tensor] = list(parameters)
+        self._learning_rate, self._weight_decay = learning_rate, weight_decay
+        self._decay: Callable[[], None] | None = None
+        if decays:
+            self._decay = self._decay_weights if name == "adamw" else self._decay_gradients
+        self._apply = self._sgd if name == "sgd" else self._adam
+        kinds = ("momentum_buffer",) if name == "sgd" else ("exp_avg", "exp_avg_sq")
+        # Zeros are where torch's optimisers start too, SGD's momentum included.
+        self._state = {kind: [torch.zeros_like(each) for each in self._parameters] for kind in kinds}
+        if name != "sgd":
+            self._state["step"] = [torch.zeros((), device=each.device) for each in self._parameters]
 
-@torch.no_grad()
-def decay(name: str, network: nn.Module, learning_rate: Tensor, weight_decay: Tensor) -> None:
-    """Decay the weights (AdamW) or add the decay to the gradients, as torch's optimisers do."""
-    if name == "adamw":
-        torch._foreach_mul_(list(network.parameters()), 1 - learning_rate * weight_decay)
-        return
-    for parameter in network.parameters():
-        if parameter.grad is not None:
-            parameter.grad.addcmul_(parameter, weight_decay)
+    def state(self) -> dict[str, Tensor]:
+        """All tensors that a trial must keep to go on later, by name; they are the optimiser's own."""
+        return {f"{i}.{kind}": each for kind, kept in self._state.items() for i, each in enumerate(kept)}
 
+    def reset(self) -> None:
+        """Forget all steps, in place."""
+        for kept in self._state.values():
+            torch._foreach_zero_(kept)
 
-def _choose(name: str, parameters: list[nn.Parameter], learning_rate: Tensor) -> torch.optim.Optimizer:
-    if name == "sgd":
-        return torch.optim.SGD(parameters, learning_rate, momentum=0.9, fused=True)
-    capturable = learning_rate.device.type == "cuda"
-    if name == "adamw":
-        return torch.optim.AdamW(
-            parameters, learning_rate, weight_decay=0.0, fused=True, capturable=capturable
+    def zero_grad(self) -> None:
+        """Drop the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Decay and change the parameters by their gradients.
+
+        Raises:
+            RuntimeError: If a parameter has no gradient: it took no part in the loss.
+        """
+        gradients = [parameter.grad for parameter in self._parameters]
+        if None in gradients:
+            raise RuntimeError("a parameter has no gradient; every part of a network must enter its score")
+        if self._decay:
+            self._decay()
+        self._apply([each for each in gradients if each is not None])
+
+    # The amount of decay is a tensor, which the fused kernels do not take: a captured step can be reused.
+
+    def _decay_weights(self) -> None:
+        torch._foreach_mul_(self._parameters, 1 - self._learning_rate * self._weight_decay)
+
+    def _decay_gradients(self) -> None:
+        for parameter in self._parameters:
+            if parameter.grad is not None:
+                parameter.grad.addcmul_(parameter, self._weight_decay)
+
+    def _adam(self, gradients: list[Tensor]) -> None:
+        adam(
+            self._parameters,
+            gradients,
+            self._state["exp_avg"],
+            self._state["exp_avg_sq"],
+            [],
+            self._state["step"],
+            fused=True,
+            capturable=self._learning_rate.is_cuda,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=self._learning_rate,
+            weight_decay=0.0,
+            eps=1e-8,
+            maximize=False,
         )
-    return torch.optim.Adam(parameters, learning_rate, fused=True, capturable=capturable)
 
-
-def _allocate_state(optimizer: torch.optim.Optimizer) -> None:
-    """Create the optimiser's state as zeros: it is then reset, restored and captured in place.
-
-    Zeros are where torch's optimisers start too, SGD's momentum included.
-    """
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if isinstance(optimizer, torch.optim.SGD):
-                optimizer.state[parameter] = {"momentum_buffer": torch.zeros_like(parameter)}
-            else:
-                optimizer.state[parameter] = {
-                    "step": torch.zeros((), device=parameter.device),
-                    "exp_avg": torch.zeros_like(parameter),
-                    "exp_avg_sq": torch.zeros_like(parameter),
-                }
+    def _sgd(self, gradients: list[Tensor]) -> None:
+        sgd(
+            self._parameters,
+            gradients,
+            list(self._state["momentum_buffer"]),
+            fused=True,
+            weight_decay=0.0,
+            momentum=0.9,
+            lr=self._learning_rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )

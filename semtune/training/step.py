@@ -18,7 +18,7 @@ from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import EpochPlan, FramePixels, as_grey_levels
 from semtune.training.capture import Capture, Run, capture_on, captured, run_once
 from semtune.training.feed import feed_of
-from semtune.training.optimizer import build_optimizer, decay
+from semtune.training.optimizer import Optimizer, OptimizerName
 from semtune.training.validation import Validation
 
 
@@ -27,7 +27,7 @@ class StepKey:
     """What a step is built for; a trial of the same key can take over the step of another."""
 
     architecture: str
-    optimizer: str
+    optimizer: OptimizerName
     batch_size: int
     crop: int
     dropout: float | None
@@ -76,7 +76,9 @@ class TrainingStep:
         )
         self.learning_rate = torch.zeros((), device=self.device)
         self.weight_decay = torch.zeros((), device=self.device)
-        self.optimizer = build_optimizer(key.optimizer, self.network, self.learning_rate)
+        self.optimizer = Optimizer(
+            key.optimizer, self.network.parameters(), self.learning_rate, self.weight_decay, key.decays
+        )
         self.capture = capture or capture_on(self.device)
         self.notes: list[str] = []
         """What a user should know: that something runs eagerly, and why. Whoever reads them clears them."""
@@ -97,9 +99,7 @@ class TrainingStep:
         torch.manual_seed(seed)
         fresh = ARCHITECTURES[self.key.architecture].build(self.key.controls, self.key.dropout)
         self.network.load_state_dict(fresh.state_dict())
-        for state in self.optimizer.state.values():
-            for value in state.values():
-                value.zero_()
+        self.optimizer.reset()
         self.weight_decay.fill_(weight_decay)
 
     def state(self) -> dict[str, Tensor]:
@@ -107,11 +107,8 @@ class TrainingStep:
 
         The tensors are the step's own: copy into them to restore a trial.
         """
-        kept = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for index, parameter in enumerate(self.network.parameters()):
-            for name, value in self.optimizer.state[parameter].items():
-                kept[f"optimizer.{index}.{name}"] = value
-        return kept
+        network = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        return network | {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
 
     @property
     def nbytes(self) -> int:
@@ -200,10 +197,8 @@ class TrainingStep:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.key.bfloat16):
             predicted = self._forward(as_grey_levels(crops), controls)
         errors = (predicted - self._scores[rows]) ** 2
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         errors.mean().backward()  # type: ignore[no-untyped-call]
-        if self.key.decays:
-            decay(self.key.optimizer, self.network, self.learning_rate, self.weight_decay)
         self.optimizer.step()
         self._squared_error += errors.detach().sum()
         self._position += 1

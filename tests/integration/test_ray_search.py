@@ -1,5 +1,9 @@
 """A whole search on a real Ray cluster of this machine: four small trials; the first must diverge."""
 
+import os
+from contextlib import suppress
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.storages import JournalStorage
@@ -34,10 +38,11 @@ max_failures: 3
 STATES = {"epochs": "COMPLETE", "asha": "PRUNED", "diverged": "FAIL"}
 
 
-def search(folder, after_epochs=None):
+def search(folder, after_epochs=None, on_event=lambda event: None):
     """Run or go on with the search of this folder; interrupted after so many epochs of all trials."""
     quiet_environment()  # before ray is imported
-    from semtune.search.driver import Resources, connected, run
+    from semtune.search.cluster import connected
+    from semtune.search.driver import Resources, run
 
     journal = Journal(folder / "journal.jsonl")
     heard = []
@@ -45,6 +50,7 @@ def search(folder, after_epochs=None):
     def emit(event):
         journal.append(event)
         heard.append(event)
+        on_event(event)
         if len([each for each in heard if each.event == "epoch_done"]) == after_epochs:
             director.interrupt()
 
@@ -64,7 +70,7 @@ def search(folder, after_epochs=None):
     director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit)
     resources = Resources(concurrent=2)
     try:
-        with connected(resources):
+        with connected(resources.address):
             run(director, task_of, resources, folder / "trials")
     finally:
         journal.close()
@@ -86,6 +92,32 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def record(folder):
     return read_record(folder / "journal.jsonl")
+
+
+def ray_workers(*titles):
+    """Process ids of the workers of our own cluster with one of these titles."""
+    commands, parents = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            pid = int(stat.parent.name)
+            parents[pid] = int(stat.read_text().rpartition(")")[2].split()[1])
+            commands[pid] = (stat.parent / "cmdline").read_text()
+    ours = {pid for pid, parent in parents.items() if parents.get(parent) == os.getpid()}
+    return {pid for pid in ours if commands.get(pid, "").startswith(tuple(f"ray::{t}" for t in titles))}
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="with a GPU no workers are started in advance")
+def test_trials_run_in_the_processes_that_ray_started_in_advance(tmp_path):
+    write_samples(write_small_table(tmp_path), tmp_path / "samples.npz")
+    idle, training = set(), set()
+
+    def look(event):
+        idle.update(ray_workers("IDLE") if event.event == "trial_started" else ())
+        training.update(ray_workers("RayTrial", "ResourceTrainable") if event.event == "epoch_done" else ())
+
+    search(tmp_path, after_epochs=3, on_event=look)
+    assert training
+    assert training <= idle
 
 
 def test_every_trial_has_ended_for_a_reason(record):

@@ -1,0 +1,88 @@
+"""What runs beside a search: the Ray cluster, and the thread that sends the journal to MLflow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
+
+from semtune.planning import SearchPlan
+from semtune.tracking.layout import TrackedSearch
+from semtune.tracking.store import check_uri, open_store
+from semtune.tracking.writer import TrackingWriter
+from semtune.workspace import SearchFolder, Workspace
+
+_LOG = logging.getLogger("semtune")
+
+
+@contextmanager
+def services(
+    workspace: Workspace,
+    folder: SearchFolder,
+    prepare: Callable[[], SearchPlan],
+    address: str | None,
+    tracking_uri: str | None,
+) -> Iterator[tuple[SearchPlan, TrackingWriter]]:
+    """Start Ray and prepare the frames side by side, for each takes seconds; send the journal to MLflow.
+
+    Args:
+        workspace: Of the search.
+        folder: Of the search; there once `prepare` has returned.
+        prepare: Decodes what is not decoded; its plan is what is worked on.
+        address: Of a running Ray cluster; None to start one.
+        tracking_uri: Of MLflow's store; None for the workspace's own.
+
+    Yields:
+        The plan, and the writer that sends the journal to MLflow.
+
+    Raises:
+        SearchError: If the cluster cannot be reached or started.
+        TrackingError: If the URI cannot name a store; one that is away is waited for instead.
+    """
+    from semtune.search.cluster import connected  # ray comes in here
+
+    check_uri(tracking_uri)
+    with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
+        preparing = aside.submit(prepare)
+        cluster.enter_context(connected(address))
+        import_module("semtune.search.driver")  # the workers have begun to import theirs
+        plan = preparing.result()
+        writer = TrackingWriter(lambda: open_store(workspace, tracking_uri), folder, tracked(plan))
+        try:
+            yield plan, writer
+            writer.finish()
+            cluster.close()  # while the last events are on their way
+        finally:
+            unsent = writer.close()
+            if unsent:
+                why = f"{unsent} events wait in the journal ({writer.problem})"
+                _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
+
+
+def tracked(plan: SearchPlan) -> TrackedSearch:
+    """Tell tracking what holds for all runs of a search."""
+    settings = plan.space().settings
+    return TrackedSearch(
+        name=plan.name,
+        search_id=plan.search_id,
+        parameters={
+            "search_space": plan.space_name,
+            **settings.model_dump(exclude={"first"}),
+            **plan.hyperparameters,
+            "precision": plan.precision,
+            "split_seed": plan.split_seed,
+        },
+        dataset_name=plan.dataset_name,
+        dataset_digest=plan.dataset_digest,
+        dataset_folder=plan.dataset_folder,
+        dataset_profile={
+            "frames": plan.frames,
+            "fields": plan.fields,
+            "origin": plan.dataset_origin,
+            "test_fields": len(plan.split["test"]),
+        },
+        device="",
+        version=plan.versions["semtune"],
+    )
