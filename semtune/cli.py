@@ -16,6 +16,7 @@ from semtune.cli_options import (
     HERE,
     AddressOption,
     BudgetOption,
+    CompileOption,
     ConcurrentOption,
     GpusOption,
     JsonOption,
@@ -24,6 +25,7 @@ from semtune.cli_options import (
     WorkspaceOption,
     cell,
     explanation,
+    parse_gpus,
     parse_seconds,
     say_version,
     show,
@@ -70,11 +72,12 @@ def search(
     concurrent: ConcurrentOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of split, sampler and trials.")] = None,
     time_budget: BudgetOption = None,
-    gpus_per_trial: GpusOption = None,
+    gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
+    compilation: CompileOption = "auto",
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -95,10 +98,11 @@ def search(
         hyperparameters={"epochs": epochs, "crop": crop},
         settings={"trials": trials, "seed": seed},
         precision=precision,
+        compilation=compilation,
         leave_out_faulty=leave_out_faulty,
     )
     conditions = workflow.Conditions(
-        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
+        Resources(concurrent, parse_gpus(gpus_per_trial), address), parse_seconds(time_budget), tracking_uri
     )
     place = workspace_at(workspace)
     if dry_run:
@@ -117,7 +121,7 @@ def resume(
     trials: TrialsOption = None,
     concurrent: ConcurrentOption = None,
     time_budget: BudgetOption = None,
-    gpus_per_trial: GpusOption = None,
+    gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
@@ -129,7 +133,7 @@ def resume(
 
     place = workspace_at(workspace)
     conditions = workflow.Conditions(
-        Resources(concurrent, gpus_per_trial, address), parse_seconds(time_budget), tracking_uri
+        Resources(concurrent, parse_gpus(gpus_per_trial), address), parse_seconds(time_budget), tracking_uri
     )
     outcome = _observed(
         place,

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Precision = Literal["auto", "float32", "bfloat16"]
+Compilation = Literal["auto", "on", "off"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -100,6 +102,6 @@ class TrialTask(BaseModel):
     trial_folder: str
     samples_file: str
     threads: int
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compilation: Literal["auto", "on", "off"] = "off"
+    precision: Precision = "auto"
+    compilation: Compilation = "off"
     gpu_share: float = Field(1.0, gt=0, le=1)

@@ -16,10 +16,12 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    Noted,
     SearchOpened,
     SearchRecord,
     TrialEnded,
     TrialRecord,
+    TrialRequeued,
     TrialStarted,
     TrialTested,
     as_json,
@@ -66,7 +68,7 @@ class SearchDisplay:
             self._open()
         else:
             self._record.add(event)
-        if self._live is None:
+        if self._live is None or isinstance(event, Noted | TrialRequeued):
             line = _line(event, self._record)
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -167,6 +169,10 @@ def _line(event: Event, record: SearchRecord) -> str:
         why = event.message.strip().splitlines()[-1] if event.message else ""
         epochs = f"{event.reason} after {len(trial.epochs)} epochs"
         return f"{event.trial}  ended     {epochs}, RMSE {rmse}  {why}".rstrip()
+    if isinstance(event, TrialRequeued):
+        return f"{event.trial}  requeued  out of memory beside others; it goes on alone"
+    if isinstance(event, Noted):
+        return event.text
     if isinstance(event, TrialTested):
         return f"{event.trial}  tested    test RMSE {event.figures['test_rmse']:.3f}"
     if isinstance(event, BaselineFitted):

@@ -55,6 +55,21 @@ class EpochDone(_Event):
     result: EpochResult
 
 
+class TrialRequeued(_Event):
+    """A trial ran out of memory beside others; it goes on from its checkpoint, alone."""
+
+    event: Literal["trial_requeued"] = "trial_requeued"
+    trial: str
+    message: str = ""
+
+
+class Noted(_Event):
+    """What a user should know about how the search runs, once."""
+
+    event: Literal["noted"] = "noted"
+    text: str
+
+
 class TrialEnded(_Event):
     """A trial stopped training under the scheduler; `message` has the traceback of an error."""
 
@@ -101,16 +116,8 @@ class SearchClosed(_Event):
     message: str = ""
 
 
-Event = (
-    SearchOpened
-    | TrialStarted
-    | EpochDone
-    | TrialEnded
-    | TrialTested
-    | TrialTimed
-    | BaselineFitted
-    | SearchClosed
-)
+TrialEvent = EpochDone | TrialRequeued | TrialEnded | TrialTested | TrialTimed
+Event = TrialEvent | SearchOpened | TrialStarted | Noted | BaselineFitted | SearchClosed
 _EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 
 
@@ -125,6 +132,8 @@ class TrialRecord:
     timed: TrialTimed | None = None
     searched: EpochResult | None = None
     """The last epoch under the scheduler: what ranks trials, unmoved by the epochs of a final."""
+    requeued: bool = False
+    """Whether the trial ran out of memory beside others, and must run alone."""
 
     @property
     def name(self) -> str:
@@ -161,6 +170,8 @@ class SearchRecord:
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
     closed: SearchClosed | None = None
+    notes: list[str] = field(default_factory=list)
+    """What a user should know about how the search runs."""
 
     def add(self, event: Event) -> None:
         """Take in one event."""
@@ -173,14 +184,18 @@ class SearchRecord:
             self.baselines[event.name] = event
         elif isinstance(event, SearchClosed):
             self.closed = event
+        elif isinstance(event, Noted):
+            self.notes.append(event.text)
         elif event.trial in self.trials:  # else the line with its start was damaged
             self._add_to_trial(self.trials[event.trial], event)
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], event.at)
 
     @staticmethod
-    def _add_to_trial(trial: TrialRecord, event: EpochDone | TrialEnded | TrialTested | TrialTimed) -> None:
-        if isinstance(event, EpochDone):
+    def _add_to_trial(trial: TrialRecord, event: TrialEvent) -> None:
+        if isinstance(event, TrialRequeued):
+            trial.requeued = True
+        elif isinstance(event, EpochDone):
             # A trial that goes on from an older checkpoint repeats epochs; the later values count.
             del trial.epochs[event.result.epoch - 1 :]
             trial.epochs.append(event.result)

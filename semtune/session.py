@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,8 @@ from semtune.workspace import SearchFolder
 
 if TYPE_CHECKING:
     from semtune.search.director import Order
-    from semtune.search.driver import Allotment, Resources
+    from semtune.search.driver import Resources
+    from semtune.search.packing import Allotment
 
 Observer = Callable[[Event], None]
 
@@ -95,7 +96,7 @@ def run_session(
         return _task(folder, plan, order, allotment)
 
     try:
-        run(director, task_of, resources, folder.trials)
+        run(director, task_of, replace(resources, precision=plan.precision), folder.trials, folder.probes)
         if director.interrupted:
             return conclude("interrupted")
         for baseline in _timed(folder, opponents.events) if missing else []:
@@ -159,4 +160,5 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         samples_file=str(folder.samples),
         threads=allotment.cpus,
         precision=plan.precision,
+        compilation=plan.compilation,
     )

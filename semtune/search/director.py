@@ -18,10 +18,12 @@ from semtune.journal import (
     FAILURES,
     EpochDone,
     Event,
+    Noted,
     SearchRecord,
     StopReason,
     TrialEnded,
     TrialRecord,
+    TrialRequeued,
     TrialStarted,
     TrialTested,
     TrialTimed,
@@ -43,6 +45,8 @@ class Order:
     role: Role
     hyperparameters: Hyperparameters
     seed: int
+    alone: bool = False
+    """Whether it must have no company: it ran out of memory in company."""
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Director:
     _live: dict[str, Role] = field(default_factory=dict)
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _halvings: dict[str, Halving] = field(default_factory=dict)
+    _lonely: set[str] = field(default_factory=set)
+    """Requeued trials that wait for a place of their own: others would take it before it is free."""
     _interrupted: bool = False
     _start: float = field(default_factory=time.monotonic)
 
@@ -82,7 +88,7 @@ class Director:
 
     def next_order(self) -> Order | None:
         """Return the next order, or None if nothing can start before something ends."""
-        if self._interrupted:
+        if self._interrupted or self._lonely:
             return None
         return self._unfinished_trial() or self._new_trial() or self._final() or self._measurement()
 
@@ -181,8 +187,10 @@ class Director:
 
     def _order(self, trial: TrialRecord, role: Role) -> Order:
         self._live[trial.name] = role
+        if trial.requeued:
+            self._lonely.add(trial.name)
         hyperparameters = Hyperparameters.model_validate(trial.started.hyperparameters)
-        return Order(trial.name, role, hyperparameters, trial.started.seed)
+        return Order(trial.name, role, hyperparameters, trial.started.seed, trial.requeued)
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
@@ -202,6 +210,7 @@ class Director:
 
     def epoch_done(self, trial: str, result: EpochResult) -> StopReason | None:
         """Record an epoch, unless it is known; returns why the trial must stop now, or None."""
+        self._lonely.discard(trial)
         if result not in self.record.trials[trial].epochs:
             self._add(EpochDone(trial=trial, result=result))
         if self._live.get(trial) != "search":
@@ -230,12 +239,21 @@ class Director:
     def ended(self, trial: str, reason: StopReason, message: str = "") -> None:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
-        if role == "search":
+        self._lonely.discard(trial)
+        company = role in ("search", "final") and not self.record.trials[trial].requeued
+        if company and reason == "out_of_memory":
+            self._add(TrialRequeued(trial=trial, message=message))
+        elif role == "search":
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
             record = self.record.trials[trial]
             self._sampler(record.started.stratum).tell(trial, reason, record.validation_rmse)
         elif role and reason in FAILURES:
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
+
+    def noted(self, text: str) -> None:
+        """Record what a user should know, unless it is known."""
+        if text not in self.record.notes:
+            self._add(Noted(text=text))
 
     def _add(self, event: Event) -> None:
         self.record.add(event)

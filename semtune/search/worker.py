@@ -28,7 +28,7 @@ from semtune.training.checkpoint import (
     write_checkpoint,
     write_weights,
 )
-from semtune.training.data import TrainingData, place, whereabouts
+from semtune.training.data import TrainingData, place, training_device, whereabouts
 from semtune.training.fit import (
     fit,
     prepare_step,
@@ -139,12 +139,11 @@ class WarmWorker:
             self._step = None
             self._kept.clear()
             parts = (table.train, table.validation, table.test)
-            self._data = place(
-                store, table.controls, table.scores, parts, table.score_range, _device(), task.gpu_share
-            )
+            where, scale = training_device(), table.score_range
+            self._data = place(store, table.controls, table.scores, parts, scale, where, task.gpu_share)
             self._table, self._samples_file = table, task.samples_file
-            if where := whereabouts(self._data):
-                self._notes.append(where)
+            if note := whereabouts(self._data):
+                self._notes.append(note)
         if self._data.device.type == "cuda":
             torch.cuda.set_per_process_memory_fraction(task.gpu_share)
             memory = torch.cuda.get_device_properties(self._data.device).total_memory
@@ -216,14 +215,6 @@ class WarmWorker:
             "milliseconds_per_image_batch32": batch.median / len(rows),
         }
         return {"timed": {"figures": figures, "device": _describe(data.device, step, task)}}
-
-
-def _device() -> torch.device:
-    """The GPU if there is one; shapes stay, so cuDNN may try all its ways and keep the fastest."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    torch.backends.cudnn.benchmark = True
-    return torch.device("cuda")
 
 
 def _describe(device: torch.device, step: TrainingStep, task: TrialTask) -> str:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from semtune.config import Compilation
 from semtune.networks import ARCHITECTURES
-
-Compilation = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)

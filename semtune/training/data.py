@@ -37,6 +37,14 @@ class TrainingData:
         return self.scores.device
 
 
+def training_device() -> torch.device:
+    """The GPU if there is one; shapes stay, so cuDNN may try all its ways and keep the fastest."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.backends.cudnn.benchmark = True
+    return torch.device("cuda")
+
+
 def place(
     store: FrameStore,
     controls: NDArray[np.float64],

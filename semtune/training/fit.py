@@ -5,24 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semtune.config import Hyperparameters
+from semtune.config import Compilation, Hyperparameters, Precision
 from semtune.errors import DivergedError
 from semtune.results import EpochResult, Scores, rmse
 from semtune.training.augmentation import plan_epoch
-from semtune.training.compilation import Compilation, compiles
+from semtune.training.compilation import compiles
 from semtune.training.data import TrainingData
 from semtune.training.predict import predict
 from semtune.training.step import StepKey, TrainingStep
 from semtune.training.validation import Validation, ValidationKey
-
-Precision = Literal["auto", "float32", "bfloat16"]
 
 
 def step_key(settings: Hyperparameters, data: TrainingData, precision: Precision) -> StepKey:
@@ -80,7 +77,7 @@ def fit(
     """
     drawn = _drawn(settings, data)
     steps = drawn // step.key.batch_size
-    validate = _validation(settings, data, step)
+    validate = validation_of(settings, data, step)
     reference = data.scores[data.validation].double().cpu().numpy()
     seconds = 0.0
     for epoch in range(epochs_done, settings.epochs):
@@ -101,7 +98,7 @@ def fit(
         yield EpochResult(epoch + 1, training_rmse, validation_rmse, steps * step.key.batch_size, seconds)
 
 
-def _validation(settings: Hyperparameters, data: TrainingData, step: TrainingStep) -> Callable[[], Scores]:
+def validation_of(settings: Hyperparameters, data: TrainingData, step: TrainingStep) -> Callable[[], Scores]:
     """Return what scores the validation frames with the network as it is then."""
     if step.capture is None:
         return lambda: score_samples(step, data, data.validation, settings)
