@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKSPACE := demo/workspace
 
-.PHONY: setup demo test slow check bench bench-gpu docs clean
+.PHONY: setup demo test slow fuzz check bench bench-gpu docs clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
@@ -30,6 +30,9 @@ test: setup  ## The fast tests
 
 slow: setup  ## Real clusters, servers, kills and whole commands
 	$(BIN)/python -m pytest -m slow
+
+fuzz: setup  ## 10,000 hostile inputs a target, new ones each time; the fast tests try the same 200
+	$(BIN)/python -m pytest tests/test_hostile_input.py --hypothesis-profile fuzz --timeout 0 --durations 0 --verbose
 
 check: setup  ## Lint, format and types
 	$(BIN)/ruff check .

@@ -18,24 +18,30 @@ from semtune.cli_options import (
     BudgetOption,
     CompileOption,
     ConcurrentOption,
+    FailuresOption,
     GpusOption,
+    HeartbeatOption,
     JsonOption,
+    LongerOption,
     TrialsOption,
     UriOption,
     WorkspaceOption,
     cell,
     explanation,
     parse_gpus,
+    parse_heartbeat,
     parse_seconds,
     say_version,
     show,
     workspace_at,
 )
 from semtune.environment import quiet_environment
-from semtune.errors import SemtuneError
+from semtune.errors import ConfigError, SemtuneError
 from semtune.workspace import Workspace
 
 if TYPE_CHECKING:
+    from semtune import workflow
+    from semtune.changes import Changes
     from semtune.journal import Event
     from semtune.session import Outcome
 
@@ -72,6 +78,8 @@ def search(
     concurrent: ConcurrentOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of split, sampler and trials.")] = None,
     time_budget: BudgetOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     precision: Annotated[
@@ -96,14 +104,15 @@ def search(
         data,
         name,
         hyperparameters={"epochs": epochs, "crop": crop},
-        settings={"trials": trials, "seed": seed},
+        settings={"trials": trials, "seed": seed, "max_failures": max_failures},
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
     )
-    conditions = workflow.Conditions(
-        Resources(concurrent, parse_gpus(gpus_per_trial), address), parse_seconds(time_budget), tracking_uri
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
     )
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place = workspace_at(workspace)
     if dry_run:
         facts = workflow.explain(place, request)
@@ -119,29 +128,54 @@ def search(
 def resume(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     trials: TrialsOption = None,
+    epochs: LongerOption = None,
     concurrent: ConcurrentOption = None,
     time_budget: BudgetOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
-    """Go on with a search after an interruption or a crash, or extend a finished one by more trials."""
+    """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
+    from semtune.changes import Changes
     from semtune.search.driver import Resources
 
-    place = workspace_at(workspace)
-    conditions = workflow.Conditions(
-        Resources(concurrent, parse_gpus(gpus_per_trial), address), parse_seconds(time_budget), tracking_uri
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
     )
-    outcome = _observed(
-        place,
-        name,
-        as_json,
-        lambda observe: workflow.resume(place, name, {"trials": trials}, conditions, observe),
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
+    _go_on(workspace, name, Changes(trials, epochs, max_failures), conditions, as_json)
+
+
+@app.command()
+def retry(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed trial.")] = False,
+    concurrent: ConcurrentOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Run failed trials again from their start, each under a new name, and go on with the search."""
+    from semtune import workflow
+    from semtune.changes import Changes
+    from semtune.search.driver import Resources
+
+    if not failed:
+        raise ConfigError("say which trials are to run again: --failed")
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
     )
-    _conclude(outcome, name, as_json)
+    conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
+    _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
 
 
 @app.command("list")
@@ -203,6 +237,27 @@ def run() -> None:
     except SemtuneError as error:
         typer.secho(f"semtune: {error}", err=True, fg="red")
         raise SystemExit(1) from None
+    except OSError as error:
+        from semtune.files import disk_trouble
+
+        trouble = disk_trouble(error)
+        if trouble is None:
+            raise
+        typer.secho(f"semtune: {trouble}, then run the command again", err=True, fg="red")
+        raise SystemExit(1) from None
+
+
+def _go_on(
+    workspace: Path, name: str, changes: Changes, conditions: workflow.Conditions, as_json: bool
+) -> None:
+    """Take a search up again, and say how it ended."""
+    from semtune import workflow
+
+    place = workspace_at(workspace)
+    outcome = _observed(
+        place, name, as_json, lambda observe: workflow.resume(place, name, changes, conditions, observe)
+    )
+    _conclude(outcome, name, as_json)
 
 
 def _observed(
@@ -219,10 +274,11 @@ def _observed(
 
 def _conclude(outcome: Outcome, name: str, as_json: bool) -> None:
     """Say how a search ended and what comes next; an interrupted or failed one exits with 1."""
+    why = f"{outcome.message}; " if outcome.message else ""
     nexts = {
         "finished": f"`semtune report {name}` compares, `semtune promote {name}` makes the best the champion",
-        "interrupted": f"`semtune resume {name}` goes on",
-        "failed": f"{outcome.message}; `semtune resume {name}` tries again",
+        "interrupted": f"{why}`semtune resume {name}` goes on",
+        "failed": f"{why}`semtune retry {name} --failed` runs them again, --max-failures N bears more",
     }
     facts = {"search": name, "state": outcome.state, "message": outcome.message}
     show(facts, as_json, f"search {name} {outcome.state}: {nexts[outcome.state]}")

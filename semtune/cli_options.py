@@ -31,6 +31,15 @@ AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluste
 BudgetOption = Annotated[
     str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
 ]
+HeartbeatOption = Annotated[
+    str, typer.Option(help="Silence after which a trial hangs and its process is killed, e.g. 90s.")
+]
+FailuresOption = Annotated[
+    int | None, typer.Option(min=0, help="Failed trials to bear; by default a quarter of the trials.")
+]
+LongerOption = Annotated[
+    int | None, typer.Option(min=1, help="More epochs, for new trials and once more for the best.")
+]
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
 
 HERE = Path("semtune-workspace")
@@ -41,15 +50,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def parse_seconds(text: str | None) -> float | None:
-    """Parse a duration such as 90s, 30m, 1h30m."""
+def parse_seconds(text: str | None, option: str = "--time-budget") -> float | None:
+    """Parse a duration such as 90s, 30m, 1h30m; `option` is what messages call it."""
     if text is None:
         return None
     found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.strip())
     if not found or not any(found.groups()):
-        raise ConfigError(f"--time-budget: {text!r} is no duration; write e.g. 30m, 2h or 1h30m")
+        raise ConfigError(f"{option}: {text!r} is no duration; write e.g. 30m, 2h or 1h30m")
     hours, minutes, seconds = (int(part or 0) for part in found.groups())
     return 3600.0 * hours + 60 * minutes + seconds
+
+
+def parse_heartbeat(text: str) -> float:
+    """Parse how long a trial may be silent, seconds."""
+    seconds = parse_seconds(text, "--heartbeat")
+    if not seconds:
+        raise ConfigError(f"--heartbeat: {text!r} would kill every trial; write e.g. 10m")
+    return seconds
 
 
 def parse_gpus(text: str) -> float | None:

@@ -56,6 +56,8 @@ class SearchSettings(BaseModel):
         stratify: Hyperparameter whose values are searched apart, each with its own share of the trials,
             its own sampler and its own scheduler; none by default.
         first: Hyperparameters of the first trial of each stratum (the paper's setting, say).
+        sampler: Proposes trials: `tpe` learns from those before, `random` does not.
+        scheduler: `asha` stops weak trials early, `none` trains every trial to its last epoch.
         grace_epochs: Epochs before the scheduler may stop a trial; by default a ninth of the epochs.
         reduction_factor: ASHA keeps the best 1/reduction_factor at each rung.
         finalists: Best trials, of each stratum, that are trained to the last epoch and meet the test frames.
@@ -68,6 +70,8 @@ class SearchSettings(BaseModel):
     trials: int = Field(24, ge=1, le=1_000_000)
     stratify: Literal["architecture"] | None = None
     first: dict[str, str | int | float] = Field(default_factory=dict)
+    sampler: Literal["tpe", "random"] = "tpe"
+    scheduler: Literal["asha", "none"] = "asha"
     grace_epochs: int | None = Field(None, ge=1)
     reduction_factor: float = Field(3.0, gt=1, le=100)
     finalists: int = Field(1, ge=1)

@@ -19,9 +19,9 @@ from semtune.journal import (
     Noted,
     SearchOpened,
     SearchRecord,
+    TrialDied,
     TrialEnded,
     TrialRecord,
-    TrialRequeued,
     TrialStarted,
     TrialTested,
     as_json,
@@ -68,7 +68,7 @@ class SearchDisplay:
             self._open()
         else:
             self._record.add(event)
-        if self._live is None or isinstance(event, Noted | TrialRequeued):
+        if self._live is None or isinstance(event, Noted):
             line = _line(event, self._record)
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -169,8 +169,11 @@ def _line(event: Event, record: SearchRecord) -> str:
         why = event.message.strip().splitlines()[-1] if event.message else ""
         epochs = f"{event.reason} after {len(trial.epochs)} epochs"
         return f"{event.trial}  ended     {epochs}, RMSE {rmse}  {why}".rstrip()
-    if isinstance(event, TrialRequeued):
-        return f"{event.trial}  requeued  out of memory beside others; it goes on alone"
+    if isinstance(event, TrialDied):
+        how = (
+            "goes on alone: too little memory beside others" if event.alone else "goes on from its checkpoint"
+        )
+        return f"{event.trial}  died      goes on {how}"
     if isinstance(event, Noted):
         return event.text
     if isinstance(event, TrialTested):

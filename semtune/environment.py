@@ -18,6 +18,8 @@ def quiet_environment() -> None:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # What speaks for a Ray port can run code: no cluster without its token.
+        "RAY_AUTH_MODE": "token",
         "RAY_AIR_NEW_OUTPUT": "0",
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",

@@ -6,6 +6,7 @@ SemtuneError
 ├── MetadataError      the vendor metadata of an image cannot be read
 ├── UnknownNameError   a registry has no entry of that name
 ├── SearchError        a search does not exist, exists already, or cannot go on
+├── StorageError       the disk under the workspace is full, read-only or broken
 ├── DivergedError      a trial's loss became NaN or infinite
 └── TrackingError      the MLflow store or its champion cannot be used
 """
@@ -33,6 +34,10 @@ class UnknownNameError(SemtuneError, LookupError):
 
 class SearchError(SemtuneError):
     """A search does not exist, exists already, or cannot go on."""
+
+
+class StorageError(SemtuneError):
+    """The disk under the workspace is full, read-only or broken."""
 
 
 class DivergedError(SemtuneError, ArithmeticError):

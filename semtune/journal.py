@@ -7,118 +7,40 @@ tracking writer sends it to MLflow. A line that a crash cut short is left out.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BufferedWriter
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
+from semtune.errors import StorageError
+from semtune.events import (
+    EVENT,
+    FAILURES,
+    BaselineFitted,
+    EpochDone,
+    Event,
+    Noted,
+    RepeatAsked,
+    SearchClosed,
+    SearchOpened,
+    SearchState,
+    StopReason,
+    TrialDied,
+    TrialEnded,
+    TrialStarted,
+    TrialTested,
+    TrialTimed,
+)
+from semtune.files import disk_trouble
 from semtune.results import EpochResult
 
-StopReason = Literal["epochs", "asha", "budget", "diverged", "error", "out_of_memory", "lost", "interrupted"]
-FAILURES: tuple[StopReason, ...] = ("diverged", "error", "out_of_memory", "lost")
-SearchState = Literal["running", "interrupted", "finished", "failed"]
-
-
-class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
-    at: float = Field(default_factory=time.time)
-    """Seconds since 1970."""
-
-
-class SearchOpened(_Event):
-    """A process took the search up, for the first time or again."""
-
-    event: Literal["search_opened"] = "search_opened"
-    pid: int
-    host: str
-
-
-class TrialStarted(_Event):
-    """A trial was proposed."""
-
-    event: Literal["trial_started"] = "trial_started"
-    trial: str
-    stratum: str
-    hyperparameters: dict[str, str | int | float | None]
-    seed: int
-
-
-class EpochDone(_Event):
-    """A trial trained one epoch."""
-
-    event: Literal["epoch_done"] = "epoch_done"
-    trial: str
-    result: EpochResult
-
-
-class TrialRequeued(_Event):
-    """A trial ran out of memory beside others; it goes on from its checkpoint, alone."""
-
-    event: Literal["trial_requeued"] = "trial_requeued"
-    trial: str
-    message: str = ""
-
-
-class Noted(_Event):
-    """What a user should know about how the search runs, once."""
-
-    event: Literal["noted"] = "noted"
-    text: str
-
-
-class TrialEnded(_Event):
-    """A trial stopped training under the scheduler; `message` has the traceback of an error."""
-
-    event: Literal["trial_ended"] = "trial_ended"
-    trial: str
-    reason: StopReason
-    message: str = ""
-
-
-class TrialTested(_Event):
-    """A finalist met the test frames after its last epoch; `figures` by their MLflow names."""
-
-    event: Literal["trial_tested"] = "trial_tested"
-    trial: str
-    validation_rmse: float
-    figures: dict[str, float]
-
-
-class TrialTimed(_Event):
-    """A finalist's scorer was timed."""
-
-    event: Literal["trial_timed"] = "trial_timed"
-    trial: str
-    figures: dict[str, float]
-    device: str
-
-
-class BaselineFitted(_Event):
-    """A baseline was fitted and met the test frames."""
-
-    event: Literal["baseline_fitted"] = "baseline_fitted"
-    name: str
-    kind: Literal["autofocus", "joint", "controls", "constant"]
-    figures: dict[str, float]
-    facts: dict[str, str]
-    device: str
-
-
-class SearchClosed(_Event):
-    """The process that ran the search let go of it."""
-
-    event: Literal["search_closed"] = "search_closed"
-    state: Literal["interrupted", "finished", "failed"]
-    message: str = ""
-
-
-TrialEvent = EpochDone | TrialRequeued | TrialEnded | TrialTested | TrialTimed
-Event = TrialEvent | SearchOpened | TrialStarted | Noted | BaselineFitted | SearchClosed
-_EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+__all__ = [
+    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "Noted", "RepeatAsked", "SearchClosed",
+    "SearchOpened", "SearchRecord", "SearchState", "StopReason", "TrialDied", "TrialEnded", "TrialRecord",
+    "TrialStarted", "TrialTested", "TrialTimed", "as_json", "cut_torn_line", "read_events", "read_record",
+]  # fmt: skip
 
 
 @dataclass
@@ -132,8 +54,10 @@ class TrialRecord:
     timed: TrialTimed | None = None
     searched: EpochResult | None = None
     """The last epoch under the scheduler: what ranks trials, unmoved by the epochs of a final."""
-    requeued: bool = False
+    alone: bool = False
     """Whether the trial ran out of memory beside others, and must run alone."""
+    deaths: int = 0
+    """Processes that died with the trial since its last new epoch."""
 
     @property
     def name(self) -> str:
@@ -167,11 +91,12 @@ class SearchRecord:
 
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     baselines: dict[str, BaselineFitted] = field(default_factory=dict)
+    asked: list[RepeatAsked] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Repeats that are wanted, started or not."""
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
     closed: SearchClosed | None = None
-    notes: list[str] = field(default_factory=list)
-    """What a user should know about how the search runs."""
 
     def add(self, event: Event) -> None:
         """Take in one event."""
@@ -184,6 +109,8 @@ class SearchRecord:
             self.baselines[event.name] = event
         elif isinstance(event, SearchClosed):
             self.closed = event
+        elif isinstance(event, RepeatAsked):
+            self.asked.append(event)
         elif isinstance(event, Noted):
             self.notes.append(event.text)
         elif event.trial in self.trials:  # else the line with its start was damaged
@@ -192,13 +119,18 @@ class SearchRecord:
             self.sessions[-1] = (self.sessions[-1][0], event.at)
 
     @staticmethod
-    def _add_to_trial(trial: TrialRecord, event: TrialEvent) -> None:
-        if isinstance(event, TrialRequeued):
-            trial.requeued = True
-        elif isinstance(event, EpochDone):
+    def _add_to_trial(
+        trial: TrialRecord, event: EpochDone | TrialDied | TrialEnded | TrialTested | TrialTimed
+    ) -> None:
+        if isinstance(event, EpochDone):
+            if event.result.epoch > len(trial.epochs):
+                trial.deaths = 0
             # A trial that goes on from an older checkpoint repeats epochs; the later values count.
             del trial.epochs[event.result.epoch - 1 :]
             trial.epochs.append(event.result)
+        elif isinstance(event, TrialDied):
+            trial.alone |= event.alone
+            trial.deaths += 1
         elif isinstance(event, TrialEnded):
             trial.ended = event
             trial.searched = trial.epochs[-1] if trial.epochs else None
@@ -209,8 +141,23 @@ class SearchRecord:
 
     @property
     def seconds(self) -> float:
-        """Time that processes spent on the search."""
-        return sum(last - opened.at for opened, last in self.sessions)
+        """Time that processes spent on the search; a clock that was set back counts as standing still."""
+        return sum(max(0.0, last - opened.at) for opened, last in self.sessions)
+
+    @property
+    def pending(self) -> list[RepeatAsked]:
+        """Repeats that are wanted and have not been started."""
+        started = {
+            (trial.started.repeats, trial.started.hyperparameters.get("epochs"))
+            for trial in self.trials.values()
+        }
+        return [each for each in self.asked if (each.trial, each.epochs) not in started]
+
+    @property
+    def open_failures(self) -> list[TrialRecord]:
+        """Failed trials that are not wanted again."""
+        again = {each.trial for each in self.asked}
+        return [trial for trial in self.trials.values() if trial.failed and trial.name not in again]
 
     @property
     def frames_trained(self) -> int:
@@ -240,20 +187,40 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _cut_torn_line(path)
-        self._file: BufferedWriter = path.open("ab")
+        with self._told():
+            cut_torn_line(path)
+            self._file = path.open("ab", buffering=0)
 
     def append(self, event: Event) -> None:
-        """Write one event; ends of trials and of the search are flushed to the disk itself."""
+        """Write one event; ends of trials and of the search are flushed to the disk itself.
+
+        Raises:
+            StorageError: If the disk does not take it; what it took of the line is removed again.
+        """
         # The model's own method knows how NaN is written; the adapter of the union writes null.
-        self._file.write(event.model_dump_json().encode() + b"\n")
-        self._file.flush()
-        if not isinstance(event, EpochDone):
-            os.fsync(self._file.fileno())
+        line = event.model_dump_json().encode() + b"\n"
+        end = os.fstat(self._file.fileno()).st_size
+        with self._told():
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                if not isinstance(event, EpochDone):
+                    os.fsync(self._file.fileno())
+            except BaseException:
+                self._file.truncate(end)
+                raise
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            trouble = disk_trouble(error) or f"{error.strerror}; correct that"
+            raise StorageError(f"{self.path}: the journal cannot be written: {trouble}") from error
 
 
 def read_events(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
@@ -267,7 +234,7 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
                 return
             start += len(line)
             try:
-                yield _EVENT.validate_json(line), start
+                yield EVENT.validate_json(line), start
             except ValidationError:
                 continue
 
@@ -280,7 +247,8 @@ def read_record(path: Path) -> SearchRecord:
     return record
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
+    """Remove what a death left of a last line, in any file of lines; a missing file is left missing."""
     if not path.exists():
         return
     whole = path.read_bytes()
@@ -292,4 +260,4 @@ def _cut_torn_line(path: Path) -> None:
 
 def as_json(event: Event) -> str:
     """One event as a line of plain JSON, for machines; what is not finite is null."""
-    return _EVENT.dump_json(event).decode()
+    return EVENT.dump_json(event).decode()

@@ -22,12 +22,15 @@ from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.dataset.split import by_field, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError
+from semtune.files import written_whole
 from semtune.registry import nearest_name
 from semtune.search.line import Value
 from semtune.search.space import SearchSpace, parse_space, read_space
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
+CHANGEABLE = ("trials", "epochs", "max_failures")
+"""What a later session may change."""
 _PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
 
 
@@ -203,10 +206,9 @@ def find_space(name: str) -> Path:
 
 
 def write_plan(plan: SearchPlan, path: Path) -> None:
-    """Write a plan beside and rename."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(plan.model_dump_json(indent=1), "utf-8")
-    beside.replace(path)
+    """Write a plan, whole or not at all."""
+    with written_whole(path) as beside:
+        beside.write_text(plan.model_dump_json(indent=1), "utf-8")
 
 
 def read_plan(path: Path) -> SearchPlan:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from semtune.config import Hyperparameters
-from semtune.errors import ConfigError, DatasetError
+from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.images import Frame, crop_data_bar, read_frame, to_uint8
 from semtune.metadata import ControlParameters, read_control_parameters
 from semtune.networks import ARCHITECTURES
@@ -51,9 +52,16 @@ class Scorer:
         """Load a scorer from its safetensors file; no pickle is involved.
 
         Raises:
-            SearchError: If the file is not a whole safetensors file.
+            SearchError: If the file is not a whole safetensors file, or no scorer.
         """
-        tensors, facts = read_weights(path)
+        try:
+            return cls._rebuilt(*read_weights(path))
+        except (ValueError, LookupError, TypeError, RuntimeError) as error:
+            what = str(error).splitlines()[0][:120]
+            raise SearchError(f"{path}: no scorer's weights ({what}); promote a trial anew") from None
+
+    @classmethod
+    def _rebuilt(cls, tensors: dict[str, torch.Tensor], facts: Mapping[str, Any]) -> Scorer:
         settings = Hyperparameters.model_validate(facts["hyperparameters"])
         names = tuple(facts["control_parameters"])
         network = ARCHITECTURES[settings.architecture].build(len(names), settings.dropout)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 
-from semtune.planning import SearchPlan
+from semtune.planning import CHANGEABLE, SearchPlan
 from semtune.tracking.layout import TrackedSearch
 from semtune.tracking.store import check_uri, open_store
 from semtune.tracking.writer import TrackingWriter
 from semtune.workspace import SearchFolder, Workspace
 
+_PATIENCE = 1.0  # seconds to wait for the frames before Ray is started beside them
 _LOG = logging.getLogger("semtune")
 
 
@@ -46,6 +47,8 @@ def services(
     check_uri(tracking_uri)
     with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
         preparing = aside.submit(prepare)
+        with suppress(TimeoutError):  # what is wrong with few frames is told before Ray has started
+            preparing.result(_PATIENCE)
         cluster.enter_context(connected(address))
         import_module("semtune.search.driver")  # the workers have begun to import theirs
         plan = preparing.result()
@@ -63,17 +66,15 @@ def services(
 
 def tracked(plan: SearchPlan) -> TrackedSearch:
     """Tell tracking what holds for all runs of a search."""
-    settings = plan.space().settings
+    settings = plan.space().settings.model_dump(exclude={"first"})
+    given = plan.hyperparameters | {"precision": plan.precision, "split_seed": plan.split_seed}
+    both = {"search_space": plan.space_name, **settings, **given}
+    changeable = {name: both[name] for name in CHANGEABLE if name in both}
     return TrackedSearch(
         name=plan.name,
         search_id=plan.search_id,
-        parameters={
-            "search_space": plan.space_name,
-            **settings.model_dump(exclude={"first"}),
-            **plan.hyperparameters,
-            "precision": plan.precision,
-            "split_seed": plan.split_seed,
-        },
+        parameters={name: value for name, value in both.items() if name not in changeable},
+        changeable=changeable,
         dataset_name=plan.dataset_name,
         dataset_digest=plan.dataset_digest,
         dataset_folder=plan.dataset_folder,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,9 @@ from filelock import FileLock, Timeout
 
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
-from semtune.errors import SearchError
+from semtune.errors import SearchError, StorageError
+from semtune.files import disk_trouble, sweep
+from semtune.interruption import interruptible
 from semtune.journal import (
     BaselineFitted,
     EpochDone,
@@ -24,6 +26,7 @@ from semtune.journal import (
     SearchOpened,
     SearchRecord,
     SearchState,
+    cut_torn_line,
     read_record,
 )
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
@@ -32,8 +35,9 @@ from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
 
 if TYPE_CHECKING:
-    from semtune.search.director import Order
+    from semtune.search.director import Director
     from semtune.search.driver import Resources
+    from semtune.search.order import Order
     from semtune.search.packing import Allotment
 
 Observer = Callable[[Event], None]
@@ -49,7 +53,12 @@ class Outcome:
 
 
 def run_session(
-    folder: SearchFolder, plan: SearchPlan, resources: Resources, seconds: float | None, observe: Observer
+    folder: SearchFolder,
+    plan: SearchPlan,
+    resources: Resources,
+    seconds: float | None,
+    observe: Observer,
+    retry_failed: bool = False,
 ) -> Outcome:
     """Work on a search, new or not, until it is finished, failed or interrupted.
 
@@ -59,19 +68,24 @@ def run_session(
         resources: What may be used.
         seconds: Time budget of the trials.
         observe: Called with each event, after it is in the journal.
+        retry_failed: Whether failed trials are to run again.
 
     Raises:
         SearchError: If the cluster cannot serve the search.
+        StorageError: If the disk takes no more; resuming goes on when it does.
     """
     # Ray and Optuna take seconds to import, which lists and reports are spared.
-    from semtune.search.director import Director
     from semtune.search.driver import run
 
+    _tidy(folder)
     record = read_record(folder.journal)
     journal = Journal(folder.journal)
-
     opponents = OpponentsAside(folder.samples, folder.baselines)
     missing = not set(OPPONENTS) <= set(record.baselines)
+
+    def take_in(event: Event) -> None:
+        record.add(event)
+        publish(event)
 
     def publish(event: Event) -> None:
         journal.append(event)
@@ -80,36 +94,63 @@ def run_session(
             opponents.start()
 
     def conclude(state: SearchState, message: str = "") -> Outcome:
-        closed = SearchClosed(state=state, message=message)
-        record.add(closed)
-        publish(closed)
+        take_in(SearchClosed(state=state, message=message))
         return Outcome(state, message, record)
-
-    opened = SearchOpened(pid=os.getpid(), host=platform.node())
-    record.add(opened)
-    publish(opened)
-    director = Director(plan.space(), record, folder.study, publish, seconds)
 
     def task_of(order: Order, allotment: Allotment) -> TrialTask:
         if order.role == "measure" and missing:
             _ = opponents.events  # timing wants a quiet machine
         return _task(folder, plan, order, allotment)
 
+    take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
     try:
-        run(director, task_of, replace(resources, precision=plan.precision), folder.trials, folder.probes)
-        if director.interrupted:
-            return conclude("interrupted")
-        for baseline in _timed(folder, opponents.events) if missing else []:
-            record.add(baseline)
-            publish(baseline)
+        director = _directed(folder, plan, record, publish, seconds, retry_failed)
+        with interruptible(director.interrupt):
+            run(director, task_of, replace(resources, precision=plan.precision), folder.trials, folder.probes)
+            for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
+                take_in(baseline)
     except KeyboardInterrupt:
         return conclude("interrupted")
-    except BaseException as error:
-        conclude("failed", f"{type(error).__name__}: {error}")
-        raise
+    except Exception as error:
+        trouble = disk_trouble(error)
+        if trouble is None:
+            conclude("failed", f"{type(error).__name__}: {error}")
+            raise
+        with suppress(StorageError):
+            conclude("interrupted", trouble)
+        raise StorageError(f"{trouble}, then `semtune resume {folder.name}` goes on") from error
     finally:
         opponents.stop()
+    if director.interrupted:
+        return conclude("interrupted", director.trouble)
     return conclude("failed", director.failure) if director.failure else conclude("finished")
+
+
+def _directed(
+    folder: SearchFolder,
+    plan: SearchPlan,
+    record: SearchRecord,
+    publish: Observer,
+    seconds: float | None,
+    retry_failed: bool,
+) -> Director:
+    """A director that knows the past, and what is wanted again by now."""
+    from semtune.search.director import Director
+    from semtune.search.judgement import failures_again, finalists_longer
+
+    again = [*finalists_longer(record, plan.space()), *(failures_again(record) if retry_failed else ())]
+    for asked in again:
+        record.add(asked)
+        publish(asked)
+    return Director(plan.space(), record, folder.study, publish, seconds)
+
+
+def _tidy(folder: SearchFolder) -> None:
+    """Take away what a death left half-written: drafts of files, a torn line or a lock of Optuna's study."""
+    sweep(folder.path)
+    cut_torn_line(folder.study)
+    for lock in folder.path.glob(f"{folder.study.name}.lock*"):
+        lock.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -130,6 +171,9 @@ def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
         raise SearchError(
             f"search {folder.name!r} is running in another process; wait for it or stop it"
         ) from None
+    except OSError as error:
+        told = disk_trouble(error) or f"{error.strerror}; correct that"
+        raise StorageError(f"{folder.path}: the search cannot be taken up: {told}") from error
     try:
         yield
     finally:
@@ -140,9 +184,15 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
     """Tell whether a process works on the search, and how the last one left it."""
     try:
         with only_one(folder, patience=0):
-            return record.closed.state if record.closed else "interrupted"
+            return _last_state(record)
     except SearchError:
         return "running"
+    except StorageError:  # nobody works on a search whose disk takes nothing
+        return _last_state(record)
+
+
+def _last_state(record: SearchRecord) -> SearchState:
+    return record.closed.state if record.closed else "interrupted"
 
 
 def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[BaselineFitted]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semtune.changes import Changes, changed
 from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.journal import Event, SearchOpened, SearchRecord, read_record
 from semtune.planning import (
     SearchPlan,
@@ -50,6 +52,8 @@ class Conditions:
     resources: Resources
     seconds: float | None = None
     tracking_uri: str | None = None
+    retry_failed: bool = False
+    """Run failed trials again, each under a new name."""
 
 
 def search(
@@ -76,15 +80,12 @@ def search(
 
 
 def resume(
-    workspace: Workspace, name: str, settings: Mapping[str, Any], conditions: Conditions, observe: Observer
+    workspace: Workspace, name: str, changes: Changes, conditions: Conditions, observe: Observer
 ) -> Outcome:
-    """Go on with a search that was interrupted or died, or extend a finished one by further trials."""
+    """Go on with a search that was interrupted or died, or extend a finished one by trials or epochs."""
     folder = workspace.existing(name)
-    changed = {name: value for name, value in settings.items() if value is not None}
     with only_one(folder):
-        plan = read_plan(folder.plan)
-        plan = plan.model_copy(update={"settings": {**plan.settings, **changed}})
-        plan.space()
+        plan = changed(read_plan(folder.plan), changes)
 
         def prepare() -> SearchPlan:
             ensure_frames(plan, workspace.frames)
@@ -164,7 +165,8 @@ def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
     for path, text in texts.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
+            with written_whole(path) as beside:
+                beside.write_text(text, "utf-8")
         except OSError as error:
             raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
 
@@ -205,7 +207,8 @@ def score(
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
     """Send what MLflow does not have of a search yet."""
     folder = workspace.existing(name)
-    return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)))
+    running = state_of(folder, read_record(folder.journal)) == "running"
+    return send_all(open_store(workspace, tracking_uri), folder, tracked(read_plan(folder.plan)), running)
 
 
 def _work(
@@ -216,7 +219,8 @@ def _work(
             writer.notify()
         observe(event)
 
-    return run_session(folder, plan, conditions.resources, conditions.seconds, heard)
+    resources, seconds = conditions.resources, conditions.seconds
+    return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
 
 
 def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from semtune.dataset import Sample
 from semtune.dataset.description import DatasetDescription, write_description
@@ -18,6 +18,9 @@ from semtune.images import write_png
 
 # A gate must not fail by chance or on a busy machine.
 settings.register_profile("semtune", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile(
+    "fuzz", deadline=None, derandomize=False, max_examples=10_000, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile("semtune")
 
 

@@ -190,6 +190,11 @@ def test_a_trial_worse_than_those_before_is_stopped_at_a_rung(tmp_path):
     assert {trial.searched.epoch for trial in others} == {3}
 
 
+def test_without_a_scheduler_no_trial_is_stopped(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3, scheduler="none").through(workers=1)
+    assert {trial.reason for trial in play.record.trials.values()} == {"epochs"}
+
+
 def test_trials_are_compared_within_their_stratum_only(tmp_path):
     """One architecture is far worse than the other; it must still get its whole trials."""
 

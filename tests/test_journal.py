@@ -2,19 +2,24 @@
 
 import json
 import math
+import resource
+import signal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semtune.errors import StorageError
 from semtune.journal import (
     FAILURES,
     BaselineFitted,
     EpochDone,
     Journal,
+    RepeatAsked,
     SearchClosed,
     SearchOpened,
     SearchRecord,
+    TrialDied,
     TrialEnded,
     TrialStarted,
     TrialTested,
@@ -38,6 +43,8 @@ def epoch(number, validation_rmse=1.0, trial="trial-0000"):
 
 ONE_OF_EACH = [
     SearchOpened(pid=1, host="here"),
+    RepeatAsked(trial="trial-0000", epochs=9),
+    TrialDied(trial="trial-0000", message="killed"),
     started(),
     epoch(1),
     TrialEnded(trial="trial-0000", reason="error", message='a "traceback"\nof two lines: µm, ✓'),
@@ -245,3 +252,71 @@ def test_a_search_that_is_taken_up_again_is_open_again():
 def test_failures_are_reasons():
     assert all(TrialEnded(trial="t", reason=reason).reason == reason for reason in FAILURES)
     assert "interrupted" not in FAILURES
+
+
+# A disk that takes no more
+
+
+def test_a_line_that_the_disk_did_not_take_whole_is_removed_again(tmp_path):
+    """The system lets the file grow to a limit, so that a write is cut short in the middle of a line."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append(SearchOpened(pid=1, host="h"))
+    whole = path.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 20, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"journal\.jsonl: the journal cannot be written"):
+            journal.append(SearchClosed(state="finished"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert path.read_bytes() == whole
+    journal.append(SearchClosed(state="finished"))  # there is room again
+    journal.close()
+    assert [event.event for event, _ in read_events(path)] == ["search_opened", "search_closed"]
+
+
+# Deaths and repeats
+
+
+def test_deaths_of_a_trial_are_counted_from_its_last_new_epoch(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    first, second = (EpochDone(trial="trial-0000", result=EpochResult(n, 1.0, 1.0, 10, 0.5)) for n in (1, 2))
+    started = TrialStarted(trial="trial-0000", stratum="", hyperparameters={"architecture": "pacf"}, seed=1)
+    died = TrialDied(trial="trial-0000", message="killed")
+    for event, deaths in ((started, 0), (first, 0), (died, 1), (first, 1), (died, 2), (second, 0), (died, 1)):
+        journal.append(event)
+        assert read_record(path).trials["trial-0000"].deaths == deaths
+    journal.close()
+
+
+def test_a_repeat_is_pending_until_it_is_started_with_its_epochs(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+
+    def started(name, epochs, repeats=None):
+        settings = {"architecture": "pacf", "epochs": epochs}
+        return TrialStarted(trial=name, stratum="", hyperparameters=settings, seed=1, repeats=repeats)
+
+    journal.append(started("trial-0000", 3))
+    journal.append(TrialEnded(trial="trial-0000", reason="lost"))
+    assert [trial.name for trial in read_record(path).open_failures] == ["trial-0000"]
+    journal.append(RepeatAsked(trial="trial-0000", epochs=3))
+    assert read_record(path).open_failures == []
+    journal.append(RepeatAsked(trial="trial-0000", epochs=9))
+    assert [asked.epochs for asked in read_record(path).pending] == [3, 9]
+    journal.append(started("trial-0001", 3, "trial-0000"))
+    assert [asked.epochs for asked in read_record(path).pending] == [9]
+    journal.close()
+
+
+def test_a_clock_that_was_set_back_takes_no_time_away():
+    record = SearchRecord()
+    record.add(SearchOpened(at=1000.0, pid=1, host="h"))
+    record.add(SearchClosed(at=400.0, state="interrupted"))
+    record.add(SearchOpened(at=500.0, pid=1, host="h"))
+    record.add(SearchClosed(at=510.0, state="finished"))
+    assert record.seconds == 10.0

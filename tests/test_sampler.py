@@ -98,6 +98,21 @@ def test_tpe_learns_where_it_is_good(study_file):
     assert sum(abs(rate + 3) for rate in late) < sum(abs(rate + 3) for rate in early)
 
 
+def test_a_random_sampler_learns_nothing(tmp_path):
+    """What was told to one of two samplers of the same seed does not move its proposals."""
+    text = SPACE + "sampler: random\n"
+    told_of, untold = (sampler_of(tmp_path / f"{name}.log", text) for name in ("told", "untold"))
+    for number in range(20):
+        name = f"t{number}"
+        assert told_of.propose(name) == untold.propose(name)
+        told_of.tell(name, "epochs", float(number))
+
+
+def test_without_a_file_the_study_is_in_memory(study_file):
+    kept, fleeting = sampler_of(study_file), sampler_of(None)
+    assert [kept.propose(f"t{i}") for i in range(3)] == [fleeting.propose(f"t{i}") for i in range(3)]
+
+
 # The truth
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from semtune.config import Hyperparameters
 from semtune.errors import ConfigError
 from semtune.networks import ARCHITECTURES
+from semtune.search.halving import rungs
 from semtune.search.space import parse_space, read_space
 
 SHIPPED = sorted((Path(__file__).parents[1] / "search_spaces").glob("*.yaml"))
@@ -105,6 +106,12 @@ def test_the_first_rung_is_a_ninth_of_the_epochs_or_as_given():
     assert with_architecture("epochs: 90").grace_epochs("") == 10
     assert with_architecture("epochs: 2").grace_epochs("") == 1
     assert with_architecture("epochs: 90", "grace_epochs: 4").grace_epochs("") == 4
+
+
+def test_without_a_scheduler_there_is_no_rung():
+    space = with_architecture("epochs: 90", "grace_epochs: 4", "scheduler: none")
+    assert space.grace_epochs("") == 90
+    assert rungs(90, space.grace_epochs(""), 3.0) == []
 
 
 @given(trials=st.integers(1, 50))

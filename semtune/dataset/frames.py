@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 from semtune.dataset import Dataset
 from semtune.dataset.inspection import worker_count
 from semtune.errors import DatasetError
+from semtune.files import written_whole
 from semtune.images import read_frame, to_uint8
 
 FORMAT = 1
@@ -116,13 +114,13 @@ def _open(cache_folder: Path, digest: str, frames: int | None = None) -> FrameSt
 def _write_cache(dataset: Dataset, cache_folder: Path) -> None:
     _sweep(cache_folder)
     sizes: list[tuple[int, int]] = []
-    with _replacing(_pixels_path(cache_folder, dataset.digest)) as stream:
+    with written_whole(_pixels_path(cache_folder, dataset.digest)) as beside, beside.open("wb") as stream:
         for frame in _decoded(dataset):
             stream.write(np.ascontiguousarray(frame).data)
             sizes.append((frame.shape[0], frame.shape[1]))
     heights, widths = zip(*sizes, strict=True)
-    with _replacing(_index_path(cache_folder, dataset.digest)) as stream:
-        stream.write(json.dumps({"format": FORMAT, "heights": heights, "widths": widths}).encode())
+    with written_whole(_index_path(cache_folder, dataset.digest)) as beside:
+        beside.write_text(json.dumps({"format": FORMAT, "heights": heights, "widths": widths}), "utf-8")
 
 
 def _decoded(dataset: Dataset) -> Iterator[NDArray[np.uint8]]:
@@ -140,24 +138,10 @@ def _decode(path: Path) -> NDArray[np.uint8]:
 
 def _sweep(cache_folder: Path) -> None:
     """Delete what killed decodings left; a running one writes to its file all the time."""
-    for part in cache_folder.glob(".*.part"):
+    for part in cache_folder.glob(".*.part*"):
         with suppress(OSError):  # another process may sweep too
             if time.time() - part.stat().st_mtime > _STALE_SECONDS:
                 part.unlink()
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file beside `path` that takes its name once it is whole and on the disk."""
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        with part.open("xb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _pixels_path(cache_folder: Path, digest: str) -> Path:

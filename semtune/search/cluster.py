@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from semtune.errors import SearchError
+from semtune.search.access import guard
 
 
 @contextmanager
@@ -24,6 +25,7 @@ def connected(address: str | None) -> Iterator[None]:
     Raises:
         SearchError: If the cluster cannot be reached or started.
     """
+    guard(local=address is None)
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -36,17 +38,9 @@ def connected(address: str | None) -> Iterator[None]:
                 # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
                 object_store_memory=100 * 2**20,
             )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
     try:
-        _hide_token()
         yield
     finally:
         ray.shutdown()
-
-
-def _hide_token() -> None:
-    """Take the cluster's token away from other users of this machine; Ray writes it as the umask allows."""
-    token = Path.home() / ".ray" / "auth_token"
-    if token.exists():
-        token.chmod(0o600)

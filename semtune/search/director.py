@@ -1,8 +1,7 @@
 """Decides what runs next, what stops and who is a finalist. Pure bookkeeping: no Ray, no MLflow.
 
 Trials are dealt evenly to the strata; ASHA and TPE compare only within one. When a stratum's trials have
-ended, its best go on to the last epoch and meet the test frames; when all have, they are timed one by
-one, with nothing else running.
+ended, its best go on to the last epoch and meet the test frames; when all have, each is timed alone.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from semtune.config import Hyperparameters
 from semtune.journal import (
@@ -21,32 +19,26 @@ from semtune.journal import (
     Noted,
     SearchRecord,
     StopReason,
+    TrialDied,
     TrialEnded,
     TrialRecord,
-    TrialRequeued,
     TrialStarted,
     TrialTested,
     TrialTimed,
 )
 from semtune.results import EpochResult
-from semtune.search.halving import Halving
-from semtune.search.line import Value
-from semtune.search.sampler import Sampler
+from semtune.search.judgement import (
+    epochs_of,
+    explanation,
+    is_known,
+    is_stalled,
+    may_be_tried_again,
+    rank,
+    why_give_up,
+)
+from semtune.search.order import Order, Role
 from semtune.search.space import SearchSpace
-
-Role = Literal["search", "final", "measure"]
-
-
-@dataclass(frozen=True)
-class Order:
-    """Have a worker do this."""
-
-    trial: str
-    role: Role
-    hyperparameters: Hyperparameters
-    seed: int
-    alone: bool = False
-    """Whether it must have no company: it ran out of memory in company."""
+from semtune.search.strata import Strata
 
 
 @dataclass
@@ -56,33 +48,32 @@ class Director:
     Args:
         space: What may be tried and how the search is run.
         record: What the journal says has happened already; kept up to date.
-        study_file: Optuna's study.
+        study_file: Optuna's study; None keeps it in memory, for a search that nobody will resume.
         emit: Takes every new event; the journal is its first reader.
         seconds: Time budget of the trials in this session; finals come after it. None for no limit.
     """
 
     space: SearchSpace
     record: SearchRecord
-    study_file: Path
+    study_file: Path | None
     emit: Callable[[Event], None]
     seconds: float | None = None
     _live: dict[str, Role] = field(default_factory=dict)
-    _samplers: dict[str, Sampler] = field(default_factory=dict)
-    _halvings: dict[str, Halving] = field(default_factory=dict)
-    _lonely: set[str] = field(default_factory=set)
-    """Requeued trials that wait for a place of their own: others would take it before it is free."""
+    _lonely: set[str] = field(default_factory=set)  # wait for a place of their own, which others would take
     _interrupted: bool = False
+    _trouble: str = ""
     _start: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
+        self._strata = Strata(self.space, self.study_file)
         for trial in self.record.trials.values():
             stratum = trial.started.stratum
             for epoch in trial.epochs:
-                self._halving(stratum).survives(trial.name, epoch)
-                self._sampler(stratum).report(trial.name, epoch.epoch, epoch.validation_rmse)
+                self._strata.halving(trial).survives(trial.name, epoch)
+                self._strata.sampler(stratum).report(trial.name, epoch.epoch, epoch.validation_rmse)
             if trial.reason:
-                self._sampler(stratum).tell(trial.name, trial.reason, trial.validation_rmse)
+                self._strata.sampler(stratum).tell(trial.name, trial.reason, trial.validation_rmse)
 
     # What runs next
 
@@ -98,25 +89,28 @@ class Director:
         return self._interrupted
 
     @property
+    def trouble(self) -> str:
+        """What of the machine made the search stop; empty if nothing did."""
+        return self._trouble
+
+    @property
     def busy(self) -> int:
-        """Number of orders that workers are carrying out."""
+        """Orders at work."""
         return len(self._live)
 
     @property
     def failure(self) -> str | None:
         """Why the search gives up, if it does."""
-        failed = [trial for trial in self.record.trials.values() if trial.failed]
-        limit = self.space.settings.max_failures
-        limit = max(1, self.space.settings.trials // 4) if limit is None else limit
-        if len(failed) <= limit:
-            return None
-        last = failed[-1]
-        number = len(self.record.trials)
-        return f"{len(failed)} of {number} trials failed, the last ({last.name}) with {last.reason!r}"
+        return why_give_up(self.record, self.space.settings)
 
-    def interrupt(self) -> None:
-        """Start nothing more; running trials stop at their next epoch and can be resumed."""
+    def interrupt(self, trouble: str = "") -> None:
+        """Start nothing more; running trials stop at their next epoch and can be resumed.
+
+        Args:
+            trouble: What of the machine makes it necessary, such as a full disk.
+        """
         self._interrupted = True
+        self._trouble = self._trouble or trouble
 
     def _unfinished_trial(self) -> Order | None:
         """A trial that was running when an earlier session died or was interrupted."""
@@ -128,21 +122,35 @@ class Director:
         return None
 
     def _new_trial(self) -> Order | None:
-        if self._trials_closed() or len(self.record.trials) >= self.space.settings.trials:
+        if self._trials_closed():
             return None
-        number = len(self.record.trials)
-        name = f"trial-{number:04d}"
-        stratum = min(self.space.strata, key=lambda each: self._count(each))
-        chosen = self._sampler(stratum).propose(name)
-        hyperparameters = Hyperparameters.model_validate(chosen)
-        started = TrialStarted(
-            trial=name,
-            stratum=stratum,
-            hyperparameters=hyperparameters.model_dump(),
-            seed=self.space.settings.seed + number,
-        )
+        name = f"trial-{len(self.record.trials):04d}"
+        started = self._repeat(name) or self._proposal(name)
+        if started is None:
+            return None
         self._add(started)
         return self._order(self.record.trials[name], "search")
+
+    def _proposal(self, name: str) -> TrialStarted | None:
+        """A trial with hyperparameters that the sampler chooses; None if there are as many as wanted."""
+        if sum(map(self._count, self.space.strata)) >= self.space.settings.trials:
+            return None
+        stratum = min(self.space.strata, key=self._count)
+        chosen = Hyperparameters.model_validate(self._strata.sampler(stratum).propose(name))
+        seed = self.space.settings.seed + len(self.record.trials)
+        return TrialStarted(trial=name, stratum=stratum, hyperparameters=chosen.model_dump(), seed=seed)
+
+    def _repeat(self, name: str) -> TrialStarted | None:
+        """A trial that is wanted again, with the hyperparameters and the seed that it had."""
+        asked = next((each for each in self.record.pending if each.trial in self.record.trials), None)
+        if asked is None:
+            return None
+        first = self.record.trials[asked.trial].started
+        settings = {**first.hyperparameters, "epochs": asked.epochs}
+        self._strata.sampler(first.stratum).propose(name, settings)
+        return first.model_copy(
+            update={"at": time.time(), "trial": name, "hyperparameters": settings, "repeats": asked.trial}
+        )
 
     def _trials_closed(self) -> bool:
         """Whether no trial may train under the scheduler any more."""
@@ -169,12 +177,15 @@ class Director:
         trials = self._trials_of(stratum)
         ended = all(trial.reason not in (None, "interrupted") for trial in trials) or self._trials_closed()
         running = any(self._live.get(trial.name) == "search" for trial in trials)
-        return (len(trials) >= self.space.share(stratum) or self._trials_closed()) and ended and not running
+        wanted = self._count(stratum) < self.space.share(stratum) or any(
+            each.trial in {trial.name for trial in trials} for each in self.record.pending
+        )
+        return (not wanted or self._trials_closed()) and ended and not running
 
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first."""
         able = [trial for trial in self._trials_of(stratum) if not trial.failed and trial.epochs]
-        able.sort(key=_rank)
+        able.sort(key=rank)
         return able[: self.space.settings.finalists]
 
     def _measurement(self) -> Order | None:
@@ -187,17 +198,16 @@ class Director:
 
     def _order(self, trial: TrialRecord, role: Role) -> Order:
         self._live[trial.name] = role
-        if trial.requeued:
-            self._lonely.add(trial.name)
-        hyperparameters = Hyperparameters.model_validate(trial.started.hyperparameters)
-        return Order(trial.name, role, hyperparameters, trial.started.seed, trial.requeued)
+        self._lonely |= {trial.name} if trial.alone else set()
+        settings = Hyperparameters.model_validate(trial.started.hyperparameters)
+        return Order(trial.name, role, settings, trial.started.seed, trial.alone)
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
         for trial in self.record.trials.values():
             if trial.reason in (None, "interrupted") and not self._interrupted:
                 self._add(TrialEnded(trial=trial.name, reason="budget"))
-                self._sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
+                self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
     @property
     def unneeded(self) -> list[str]:
@@ -210,21 +220,22 @@ class Director:
 
     def epoch_done(self, trial: str, result: EpochResult) -> StopReason | None:
         """Record an epoch, unless it is known; returns why the trial must stop now, or None."""
+        record = self.record.trials[trial]
         self._lonely.discard(trial)
-        if result not in self.record.trials[trial].epochs:
+        if not is_known(record.epochs, result):
             self._add(EpochDone(trial=trial, result=result))
         if self._live.get(trial) != "search":
             return "interrupted" if self._interrupted else None
-        record = self.record.trials[trial]
-        stratum = record.started.stratum
-        self._sampler(stratum).report(trial, result.epoch, result.validation_rmse)
-        survives = self._halving(stratum).survives(trial, result)
-        if result.epoch >= int(str(record.started.hyperparameters["epochs"])):
+        self._strata.sampler(record.started.stratum).report(trial, result.epoch, result.validation_rmse)
+        survives = self._strata.halving(record).survives(trial, result)
+        if result.epoch >= epochs_of(record):
             return None
         if self._interrupted:
             return "interrupted"
         if self._trials_closed():
             return "budget"
+        if is_stalled(record.epochs):
+            return "stalled"
         return None if survives else "asha"
 
     def tested(self, trial: str, figures: dict[str, float]) -> None:
@@ -240,15 +251,37 @@ class Director:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
         self._lonely.discard(trial)
-        company = role in ("search", "final") and not self.record.trials[trial].requeued
-        if company and reason == "out_of_memory":
-            self._add(TrialRequeued(trial=trial, message=message))
-        elif role == "search":
+        if reason == "out_of_memory" and role in ("search", "final") and not self.record.trials[trial].alone:
+            return self._add(TrialDied(trial=trial, message=message, alone=True))
+        message = message or explanation(reason)
+        if role == "search":
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
             record = self.record.trials[trial]
-            self._sampler(record.started.stratum).tell(trial, reason, record.validation_rmse)
+            self._strata.sampler(record.started.stratum).tell(trial, reason, record.validation_rmse)
         elif role and reason in FAILURES:
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
+
+    def died(self, trial: str, reason: StopReason, message: str) -> None:
+        """Record that a trial's process died: the trial goes back to the queue, unless that leads nowhere.
+
+        Args:
+            trial: Its name.
+            reason: How it ends if it is not tried again.
+            message: What is known of the death.
+        """
+        if self._interrupted:
+            self.ended(trial, "interrupted")
+            return
+        self._add(TrialDied(trial=trial, message=message))
+        if not may_be_tried_again(self.record.trials[trial]):
+            self.ended(trial, reason, message)
+        self._live.pop(trial, None)
+        self._lonely.discard(trial)
+
+    def all_died(self, reason: StopReason, message: str) -> None:
+        """Record the death of all live trials' processes."""
+        for trial in list(self._live):
+            self.died(trial, reason, message)
 
     def noted(self, text: str) -> None:
         """Record what a user should know, unless it is known."""
@@ -263,27 +296,5 @@ class Director:
         return [trial for trial in self.record.trials.values() if trial.started.stratum == stratum]
 
     def _count(self, stratum: str) -> int:
-        return len(self._trials_of(stratum))
-
-    def _sampler(self, stratum: str) -> Sampler:
-        if stratum not in self._samplers:
-            fixed: dict[str, Value] = (
-                {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
-            )
-            seed = self.space.settings.seed + self.space.strata.index(stratum)
-            self._samplers[stratum] = Sampler(self.space, self.study_file, stratum or "all", fixed, seed)
-        return self._samplers[stratum]
-
-    def _halving(self, stratum: str) -> Halving:
-        if stratum not in self._halvings:
-            epochs = self.space.epochs(stratum)
-            self._halvings[stratum] = Halving(
-                epochs, self.space.grace_epochs(stratum), self.space.settings.reduction_factor
-            )
-        return self._halvings[stratum]
-
-
-def _rank(trial: TrialRecord) -> tuple[bool, float]:
-    """Sort key: whole trials first, then by RMSE. It must not move while finals train."""
-    last = trial.searched or trial.epochs[-1]
-    return last.epoch < int(str(trial.started.hyperparameters["epochs"])), last.validation_rmse
+        """Trials of a stratum; repeats are none of those that were asked for by number."""
+        return sum(trial.started.repeats is None for trial in self._trials_of(stratum))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
-from types import FrameType
 from typing import Any
 
 import ray
 from ray import tune
+from ray.air._internal import usage
+from ray.exceptions import OutOfMemoryError, RayTaskError
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -24,7 +23,9 @@ from ray.tune.search import Searcher
 from semtune.config import Precision, TrialTask
 from semtune.journal import StopReason
 from semtune.results import EpochResult
-from semtune.search.director import Director, Order
+from semtune.search.director import Director
+from semtune.search.heartbeat import Heartbeat
+from semtune.search.order import Order
 from semtune.search.packing import Allotment, ProbeFile, allot, settings_to_probe
 from semtune.search.prober import companies, surroundings
 from semtune.search.space import SearchSpace
@@ -45,6 +46,8 @@ class Resources:
     address: str | None = None
     """Of a running Ray cluster; by default one is started on this machine."""
     precision: Precision = "auto"
+    heartbeat: float = 600.0
+    """Seconds without an epoch after which a trial hangs and its process is killed."""
 
 
 class _NotInSnapshots:
@@ -58,10 +61,7 @@ class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
     """Hands the director's orders to Tune."""
 
     def __init__(
-        self,
-        director: Director,
-        allotment: Allotment,
-        task_of: Callable[[Order, Allotment], TrialTask],
+        self, director: Director, allotment: Allotment, task_of: Callable[[Order, Allotment], TrialTask]
     ) -> None:
         super().__init__(metric="validation_rmse", mode="min")
         self._director, self._allotment, self._task_of = director, allotment, task_of
@@ -75,7 +75,7 @@ class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
             task = self._task_of(order, self._allotment)
             return {
                 _LABEL: order.trial,
-                _PLACE: {"cpu": cpus, "gpu": gpus},
+                _PLACE: {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus},
                 TASK: task.model_copy(update={"gpu_share": min(1.0, gpus or 1.0)}).model_dump(),
             }
         return None if self._director.busy else str(Searcher.FINISHED)
@@ -112,10 +112,33 @@ class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore
 
 
 class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
-    """Tells the director how trials ended."""
+    """Tells the director how trials ended, and kills the processes of those that hang."""
 
-    def __init__(self, director: Director, verdicts: _Verdicts, prune: Callable[[list[str]], None]) -> None:
+    def __init__(
+        self,
+        director: Director,
+        verdicts: _Verdicts,
+        heartbeat: Heartbeat,
+        prune: Callable[[list[str]], None],
+    ) -> None:
         self._director, self._verdicts, self._prune = director, verdicts, prune
+        self._heartbeat, self._hung = heartbeat, set[str]()
+        self._running: dict[str, Trial] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: object
+    ) -> None:
+        self._heartbeat.heard(trial.config[_LABEL])
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
+        for trial in trials:  # Tune tells of no start in a process that served another trial before
+            if trial.status == Trial.RUNNING and self._running.get(trial.config[_LABEL]) is not trial:
+                self._running[trial.config[_LABEL]] = trial
+                self._heartbeat.heard(trial.config[_LABEL])
+        for name in self._heartbeat.overdue():
+            self._hung.add(name)
+            self._heartbeat.forget(name)
+            ray.kill(self._running[name].temporary_state.ray_actor)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         name, last = trial.config[_LABEL], trial.last_result or {}
@@ -130,14 +153,29 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
             self._director.tested(name, last["tested"])
         if "timed" in last:
             self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
+        if last.get("reason") == "interrupted":  # the worker's disk takes no more
+            self._director.interrupt(last["message"])
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        self._end(trial.config[_LABEL], "lost", "the process of the trial died")
+        name, error = trial.config[_LABEL], trial.get_pickled_error()
+        if name in self._hung:
+            self._end(name, "hung", f"no epoch for {self._heartbeat.limit:g} s (--heartbeat)")
+        elif isinstance(error, RayTaskError):
+            self._end(name, "error", str(error))
+        else:
+            self._forget(name)
+            self._director.died(name, "lost", f"the process of the trial died: {error}")
 
     def _end(self, name: str, reason: StopReason, message: str) -> None:
+        self._forget(name)
         self._director.ended(name, reason, message)
         self._prune(self._director.unneeded)
+
+    def _forget(self, name: str) -> None:
+        self._heartbeat.forget(name)
+        self._running.pop(name, None)
+        self._hung.discard(name)
 
 
 def run(
@@ -145,7 +183,8 @@ def run(
     task_of: Callable[[Order, Allotment], TrialTask],
     resources: Resources,
     trials_folder: Path,
-    probes: Path,
+    probes: Path | None = None,
+    trainable: type[tune.Trainable] = RayTrial,
 ) -> None:
     """Run a search on the connected cluster until the director has no more orders.
 
@@ -154,39 +193,59 @@ def run(
         task_of: Turns an order into what a worker needs.
         resources: What may be used.
         trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
-        probes: File of what was measured of trials that share a GPU.
+        probes: File of what was measured of trials that share a GPU; None to measure nothing.
+        trainable: What the workers run.
 
     Raises:
         SearchError: If the cluster has too little for one trial.
     """
+    usage.tag_callbacks = _count_no_callbacks
     if resources.address is None:
         _share_started_workers()
-    scratch = Path(mkdtemp(prefix="semtune-"))
     allotment = _allot(resources, director.space, probes)
     # Tune starts the workers of a custom searcher one after the other unless told otherwise.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
-    verdicts = _Verdicts(director)
-    endings = _Endings(director, verdicts, lambda names: _prune(trials_folder, names))
+    workers = tune.with_resources(trainable, _place)
     proposals = _Proposals(director, allotment, task_of)
-    tuner = tune.Tuner(
-        tune.with_resources(RayTrial, _place),
-        tune_config=tune.TuneConfig(
-            num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=str(scratch),
-            verbose=0,
-            callbacks=[endings],
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
+    verdicts = _Verdicts(director)
+
+    def endings() -> _Endings:
+        return _Endings(director, verdicts, Heartbeat(resources.heartbeat), partial(_prune, trials_folder))
+
+    while killed := _fit(workers, proposals, verdicts, endings()):
+        director.all_died("out_of_memory", killed)
+    director.close()
+
+
+def _fit(
+    workers: type[tune.Trainable], proposals: _Proposals, verdicts: _Verdicts, endings: _Endings
+) -> str | None:
+    """Let Tune run until the director has no more orders, or until Ray's memory monitor kills a worker.
+
+    Tune takes that kill for an error of its own and gives up; the director knows all, so Tune can start
+    anew.
+
+    Returns:
+        What the monitor said; None when all is done.
+    """
+    scratch = Path(mkdtemp(prefix="semtune-"))
+    run_config = tune.RunConfig(
+        name="search",
+        storage_path=str(scratch),
+        verbose=0,
+        callbacks=[endings],
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
     )
+    config = tune.TuneConfig(num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True)
     try:
-        with _interruptible(director):
-            tuner.fit()
+        tune.Tuner(workers, tune_config=config, run_config=run_config).fit()
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, OutOfMemoryError):
+            raise
+        return str(error.__cause__)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    director.close()
+    return None
 
 
 def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -205,6 +264,11 @@ def _epoch(result: dict[str, Any]) -> EpochResult | None:
     return EpochResult(**found) if found else None
 
 
+def _count_no_callbacks(callbacks: object) -> bool:
+    """Stand in for Tune's telemetry, which imports MLflow to count callbacks, even where telemetry is off."""
+    return False
+
+
 def _share_started_workers() -> None:
     """Let trials run in the worker processes that Ray started in advance.
 
@@ -215,34 +279,15 @@ def _share_started_workers() -> None:
     class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
-def _allot(resources: Resources, space: SearchSpace, probes: Path) -> Allotment:
+def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:
     """Lay trials out; on GPUs by what probes find, unless the user said how."""
     available = ray.cluster_resources()
     cpus, gpus = int(available.get("CPU", 1)), float(available.get("GPU", 0))
     sharing: dict[str, int] = {}
-    if gpus and resources.gpus_per_trial is None and space.settings.trials > gpus:
+    if probes and gpus and resources.gpus_per_trial is None and space.settings.trials > gpus:
         known = ProbeFile(probes, surroundings())
         sharing = companies(settings_to_probe(space), resources.precision, known)
     return allot(cpus, gpus, resources.concurrent, resources.gpus_per_trial, sharing)
-
-
-@contextmanager
-def _interruptible(director: Director) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops cleanly at the next epochs, the second at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        director.interrupt()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _prune(trials_folder: Path, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Proposes hyperparameters with Optuna's TPE and tells the study the truth about every trial."""
+"""Proposes hyperparameters with Optuna and tells the study the truth about every trial."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ class Sampler:
 
     Args:
         space: What may be tried.
-        study_file: The study's journal file; made if it is missing.
+        study_file: The study's journal file; made if it is missing. None keeps the study in memory.
         study: Name of the study.
         fixed: Hyperparameters that the stratum fixes.
-        seed: Seed of TPE.
+        seed: Seed of the proposals.
     """
 
     def __init__(
-        self, space: SearchSpace, study_file: Path, study: str, fixed: Mapping[str, Value], seed: int
+        self, space: SearchSpace, study_file: Path | None, study: str, fixed: Mapping[str, Value], seed: int
     ) -> None:
         optuna.logging.set_verbosity(logging.WARNING)
         self._space = space
         self._fixed = dict(fixed)
         self._study = optuna.create_study(
             study_name=study,
-            storage=JournalStorage(JournalFileBackend(str(study_file))),
+            storage=JournalStorage(JournalFileBackend(str(study_file))) if study_file else None,
             direction="minimize",
             load_if_exists=True,
         )
         known = self._study.get_trials(deepcopy=False)
         # A study that is taken up again must not draw the random numbers of its first session again.
         session_seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
-        self._study.sampler = optuna.samplers.TPESampler(seed=session_seed, n_startup_trials=_startup(space))
+        self._study.sampler = _sampler(space, session_seed)
         running = {
             str(trial.user_attrs[_NAME]): trial
             for trial in known
@@ -53,15 +53,25 @@ class Sampler:
         }
         self._asked = {name: Trial(self._study, trial._trial_id) for name, trial in running.items()}
         self._told = {name: trial.last_step or 0 for name, trial in running.items()}
+        # The process died between the asking and the naming.
+        self._nameless = [
+            Trial(self._study, trial._trial_id)
+            for trial in known
+            if trial.state == TrialState.RUNNING and _NAME not in trial.user_attrs
+        ]
         if space.settings.first and not known:
             self._study.enqueue_trial(space.settings.first)
 
-    def propose(self, trial: str) -> dict[str, Value]:
+    def propose(self, trial: str, given: Mapping[str, Value] | None = None) -> dict[str, Value]:
         """Choose the hyperparameters of a new trial; what the space leaves out is left out here too.
 
         A trial that was proposed to a process that then died is proposed again as it was.
+
+        Args:
+            trial: Its name.
+            given: Hyperparameters that it is to have; by default they are drawn.
         """
-        asked = self._asked.get(trial) or self._study.ask()
+        asked = self._asked.get(trial) or self._ask(given)
         asked.set_user_attr(_NAME, trial)
         self._asked[trial] = asked
         chosen: dict[str, Value] = {}
@@ -70,6 +80,16 @@ class Sampler:
             if value is not None:
                 chosen[parameter.name] = value
         return chosen
+
+    def _ask(self, given: Mapping[str, Value] | None) -> Trial:
+        if given is None:
+            return self._nameless.pop() if self._nameless else self._study.ask()
+        # One that waits already was left by a process that died before it asked.
+        if not self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            searched = {line.name for line in self._space.parameters} - self._fixed.keys()
+            known = {name: value for name, value in given.items() if name in searched and value is not None}
+            self._study.enqueue_trial(known)
+        return self._study.ask()
 
     def _choose(self, asked: Trial, parameter: Parameter, chosen: Mapping[str, Value]) -> Value:
         if parameter.name in self._fixed:
@@ -108,6 +128,12 @@ def suggest(asked: Trial, parameter: Parameter) -> Value:
     if parameter.distribution == "int_uniform":
         return asked.suggest_int(parameter.name, int(low), int(high))
     return asked.suggest_float(parameter.name, low, high, log=parameter.distribution == "log_uniform")
+
+
+def _sampler(space: SearchSpace, seed: int) -> optuna.samplers.BaseSampler:
+    if space.settings.sampler == "random":
+        return optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=_startup(space))
 
 
 def _startup(space: SearchSpace) -> int:

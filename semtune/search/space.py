@@ -68,8 +68,17 @@ class SearchSpace:
         return max(default if value is None else int(value) for value in values)
 
     def grace_epochs(self, stratum: str) -> int:
-        """First rung of ASHA in a stratum: as given, or a ninth of the epochs (two rungs by thirds)."""
-        return self.settings.grace_epochs or max(1, round(self.epochs(stratum) / 9))
+        """First rung of ASHA among the trials of a stratum."""
+        return self.grace_of(self.epochs(stratum))
+
+    def grace_of(self, epochs: int) -> int:
+        """First rung of ASHA among trials of so many epochs: as given, or a ninth (two rungs by thirds).
+
+        Without a scheduler it is the last epoch, before which nothing stops.
+        """
+        if self.settings.scheduler == "none":
+            return epochs
+        return self.settings.grace_epochs or max(1, round(epochs / 9))
 
     def share(self, stratum: str) -> int:
         """Trials of a stratum when all trials are dealt evenly, the first strata first."""

@@ -8,16 +8,19 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import DivergedError
+from semtune.files import disk_trouble
 from semtune.predictions import write_predictions
 from semtune.results import EpochResult, judge, rmse
 from semtune.timing import describe_processor, time_calls
@@ -84,13 +87,15 @@ class WarmWorker:
             return next(self._reports)
         except DivergedError as error:
             return self._failure("diverged", str(error))
-        except (torch.OutOfMemoryError, MemoryError):
+        except Exception as error:
             message = traceback.format_exc()
-            self._free_memory()
-            return self._failure("out_of_memory", message)
-        except Exception:
             self._step = None
-            return self._failure("error", traceback.format_exc())
+            if trouble := disk_trouble(error):
+                return self._failure("interrupted", trouble)
+            if not _is_out_of_memory(error):
+                return self._failure("error", message)
+        self._free_memory()  # out of the handler: its traceback holds the step
+        return self._failure("out_of_memory", message)
 
     def _free_memory(self) -> None:
         """Leave the device to others: their trials must not fail for want of what nobody uses here."""
@@ -103,7 +108,9 @@ class WarmWorker:
     def stop(self) -> None:
         """Leave the task; its last epochs are written to the checkpoint."""
         if self._task is not None and self._step is not None and self._unsaved:
-            self._save(self._step, self._unsaved, Path(self._task.trial_folder))
+            # What a full disk does not take is trained again.
+            with suppress(OSError, SafetensorError):
+                self._save(self._step, self._unsaved, Path(self._task.trial_folder))
         self._unsaved = None
         self._task = None
 
@@ -215,6 +222,11 @@ class WarmWorker:
             "milliseconds_per_image_batch32": batch.median / len(rows),
         }
         return {"timed": {"figures": figures, "device": _describe(data.device, step, task)}}
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory of the host or of a device ran out; torch says so of the host only in words."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _describe(device: torch.device, step: TrainingStep, task: TrialTask) -> str:

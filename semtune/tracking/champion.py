@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semtune.errors import TrackingError
+from semtune.files import written_whole
 from semtune.tracking.layout import WEIGHTS
 from semtune.tracking.store import Store, told
 
@@ -175,7 +176,8 @@ def download_weights(store: Store, version: int, folder: Path) -> Path:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with told(store.uri, _REMEDY), TemporaryDirectory(dir=kept.parent) as beside:
         path = store.client.download_artifacts(run_id, f"{_FOLDER}/{WEIGHTS}", beside)
-        Path(path).replace(kept)
+        with written_whole(kept) as whole:
+            Path(path).replace(whole)
     return kept
 
 

@@ -16,9 +16,11 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    RepeatAsked,
     SearchOpened,
     SearchRecord,
     StopReason,
+    TrialDied,
     TrialEnded,
     TrialRecord,
     TrialStarted,
@@ -32,15 +34,18 @@ PARENT = ""
 SEARCH_ID, TRIAL, KIND = "semtune.search_id", "semtune.trial", "semtune.kind"
 PREDICTIONS, WEIGHTS, TRACEBACK = "predictions.csv", "weights.safetensors", "traceback.txt"
 
+_LONGEST_TAG = 4000  # characters; MLflow takes 8000 bytes
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 _ENDINGS: Mapping[StopReason, Status] = {
     "epochs": "FINISHED",
     "asha": "FINISHED",
     "budget": "FINISHED",
     "diverged": "FAILED",
+    "stalled": "FAILED",
     "error": "FAILED",
     "out_of_memory": "FAILED",
     "lost": "FAILED",
+    "hung": "FAILED",
     "interrupted": "KILLED",
 }
 _CLOSINGS: Mapping[str, Status] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -63,6 +68,8 @@ class TrackedSearch:
     device: str
     version: str
     """Of semtune."""
+    changeable: Mapping[str, object] = field(default_factory=dict)
+    """Settings that a later session may change: tags of the parent run, for MLflow's parameters stay."""
 
 
 class Point(NamedTuple):
@@ -141,9 +148,14 @@ def updates(
         now = _milliseconds(event.at)
         if isinstance(event, SearchOpened):
             update.parameters |= _texts(search.parameters)
+            update.tags |= {f"semtune.{name}": str(value) for name, value in search.changeable.items()}
             update.names_dataset = True
         elif isinstance(event, TrialStarted):
             update.parameters |= _texts({**event.hyperparameters, "seed": event.seed})
+            if event.repeats:
+                update.tags["semtune.repeats"] = event.repeats
+        elif isinstance(event, TrialDied):
+            update.tags["semtune.last_death"] = event.message[:_LONGEST_TAG]
         elif isinstance(event, EpochDone):
             result = event.result
             curves = {
@@ -183,14 +195,21 @@ def birth(key: str, record: SearchRecord, search: TrackedSearch) -> Birth:
     return Birth(f"{trial.architecture} {trial.name}", "network", _milliseconds(trial.started.at))
 
 
-def standings(record: SearchRecord) -> dict[str, Standing]:
-    """The state that each run of a search should have, by its key."""
+def standings(record: SearchRecord, alive: bool = True) -> dict[str, Standing]:
+    """The state that each run of a search should have, by its key.
+
+    Args:
+        record: The journal folded.
+        alive: Whether a process may work on the search; if none does, one that was not closed was killed.
+    """
     closed = record.closed
-    end = _milliseconds(closed.at) if closed else None
-    found = {PARENT: Standing(_CLOSINGS[closed.state] if closed else "RUNNING", end)}
+    killed = None if alive or closed or not record.sessions else record.sessions[-1][1]
+    end = _milliseconds(closed.at) if closed else _milliseconds(killed) if killed else None
+    state = closed.state if closed else "interrupted" if killed else None
+    found = {PARENT: Standing(_CLOSINGS[state] if state else "RUNNING", end)}
     found |= {key: Standing("FINISHED", _milliseconds(fitted.at)) for key, fitted in record.baselines.items()}
-    # A trial that the closing of its search left open was cut off: no process works on it.
-    open_trial = Standing("KILLED", end) if closed else Standing("RUNNING", None)
+    # A trial that the end of its search left open was cut off: no process works on it.
+    open_trial = Standing("KILLED", end) if state else Standing("RUNNING", None)
     return found | {key: _standing(trial, open_trial) for key, trial in record.trials.items()}
 
 
@@ -203,7 +222,7 @@ def _standing(trial: TrialRecord, open_trial: Standing) -> Standing:
 def _key(event: Event) -> str:
     if isinstance(event, BaselineFitted):
         return event.name
-    return getattr(event, "trial", PARENT)
+    return PARENT if isinstance(event, RepeatAsked) else getattr(event, "trial", PARENT)
 
 
 def _points(figures: Mapping[str, float], milliseconds: int, step: int) -> list[Point]:

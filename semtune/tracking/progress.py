@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from semtune.files import written_whole
 from semtune.journal import read_events
 from semtune.workspace import SearchFolder
 
@@ -30,13 +30,9 @@ def read_progress(path: Path) -> Progress:
 
 
 def write_progress(progress: Progress, path: Path) -> None:
-    """Write the progress beside, flush it to the disk and rename."""
-    beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        file.write(progress.model_dump_json().encode())
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    """Write the progress, whole or not at all."""
+    with written_whole(path) as beside:
+        beside.write_text(progress.model_dump_json(), "utf-8")
 
 
 def unsent(folder: SearchFolder) -> int:

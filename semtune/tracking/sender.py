@@ -62,6 +62,8 @@ class Sender:
     store: Store
     folder: SearchFolder
     search: TrackedSearch
+    alive: bool = True
+    """Whether a process may work on the search; else what it left running is marked as killed."""
     refusals: dict[str, str] = field(default_factory=dict)
     """By the run's key, why MLflow refused to change it. What stands in the journal is not lost."""
     _record: SearchRecord = field(default_factory=SearchRecord)
@@ -164,6 +166,9 @@ class Sender:
             )
             for run in page:
                 key = run.data.tags.get(TRIAL, PARENT)
+                if key in runs and run.info.status == "RUNNING" and run.info.lifecycle_stage == "active":
+                    # A server that was given up too early made it after all.
+                    self.store.client.set_terminated(run.info.run_id, "KILLED")
                 runs.setdefault(key, run.info.run_id)
                 statuses.setdefault(key, run.info.status)
             token = page.token
@@ -208,7 +213,7 @@ class Sender:
 
     def _set_statuses(self, progress: Progress) -> None:
         """Give every run that MLflow has in another state the one that the journal says."""
-        for key, wanted in standings(self._record).items():
+        for key, wanted in standings(self._record, self.alive).items():
             if key not in progress.runs or self._statuses.get(key) == wanted.status:
                 continue
             with self._refusable(key):
@@ -234,13 +239,19 @@ class Sender:
             self.refusals[key] = reason(error)
 
 
-def sync(store: Store, folder: SearchFolder, search: TrackedSearch) -> Sent:
-    """Send everything of a search's journal that MLflow does not have yet.
+def sync(store: Store, folder: SearchFolder, search: TrackedSearch, alive: bool = True) -> Sent:
+    """Send everything of a search's journal that MLflow does not have yet, and set its runs right.
+
+    Args:
+        store: Where to.
+        folder: Of the search.
+        search: What holds for all runs.
+        alive: Whether a process may work on the search.
 
     Raises:
         TrackingError: If the store cannot be reached, or the process that runs the search is sending.
     """
-    sender = Sender(store, folder, search)
+    sender = Sender(store, folder, search, alive)
     with told(store.uri, f"start it or correct --tracking-uri, then run `semtune sync {folder.name}`"):
         try:
             sent = sum(iter(sender.send, 0))

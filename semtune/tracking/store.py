@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
-_CREDENTIALS = re.compile(r"(?<=//)[^/\s]*@|(?<=password=)[^&\s]+|(?<=pwd=)[^&\s]+", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(?<=[^/]//)(?!/)[^\n]*@|(?<=password=)[^&\s]+|(?<=pwd=)[^&\s]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

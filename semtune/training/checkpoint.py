@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.training.step import TrainingStep
 
 Facts = dict[str, Any]
@@ -45,7 +45,7 @@ def read_checkpoint(step: TrainingStep, path: Path) -> int:
         with torch.no_grad():
             for name, tensor in kept.items():
                 tensor.copy_(file.get_tensor(name))
-        facts = _facts(file.metadata())
+        facts = _facts(file.metadata(), path)
     return int(str(facts["epochs_done"]))
 
 
@@ -62,23 +62,20 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], Facts]:
     """
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
-        return tensors, _facts(file.metadata())
+        return tensors, _facts(file.metadata(), path)
 
 
 def read_facts(path: Path) -> Facts:
     """Read the facts of a weights file without its tensors."""
     with _opened(path) as file:
-        return _facts(file.metadata())
+        return _facts(file.metadata(), path)
 
 
 def write_tensors(tensors: dict[str, Tensor], facts: Facts, path: Path) -> None:
-    """Write tensors with facts beside `path`, flush to disk, rename: a half-written file is never seen."""
-    beside = path.with_name(path.name + ".part")
+    """Write tensors with facts, whole or not at all."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, beside, {"facts": json.dumps(facts)})
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with written_whole(path) as beside:
+        save_file(contiguous, beside, {"facts": json.dumps(facts)})
 
 
 def _opened(path: Path) -> safe_open:
@@ -88,6 +85,11 @@ def _opened(path: Path) -> safe_open:
         raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
 
 
-def _facts(metadata: dict[str, str] | None) -> Facts:
-    facts: Facts = json.loads((metadata or {}).get("facts", "{}"))
+def _facts(metadata: dict[str, str] | None, path: Path) -> Facts:
+    try:
+        facts = json.loads((metadata or {}).get("facts", "{}"))
+    except (ValueError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise SearchError(f"{path}: its facts are damaged; delete it to train anew")
     return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semtune.dataset import Dataset, Split
+from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.results import Predictions, Scores
+
+_LARGEST = 2**28
+"""Bytes of all arrays, as the file's own table of contents says."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +73,42 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
 
 def write_samples(table: SampleTable, path: Path) -> None:
     """Write a table; the arrays need no pickle to be read."""
-    beside = path.with_name(path.name + ".part.npz")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(table).items()}
-    np.savez(beside, **arrays)
-    beside.replace(path)
+    with written_whole(path) as beside:
+        np.savez(beside, **arrays)
 
 
 def read_samples(path: Path) -> SampleTable:
-    """Read a table that `write_samples` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        values: dict[str, Any] = {name: arrays[name] for name in arrays.files}
+    """Read a table that `write_samples` wrote.
+
+    Raises:
+        SearchError: If the file is missing or damaged.
+    """
+    try:
+        return _read(path)
+    # numpy and zipfile fail on damaged bytes in every way there is
+    except Exception as error:
+        what = " ".join(str(error).split())[:120] or type(error).__name__
+        raise SearchError(f"{path}: the samples are damaged ({what}); start the search anew") from None
+
+
+def _read(path: Path) -> SampleTable:
+    with path.open("rb") as file:
+        with zipfile.ZipFile(file) as parts:
+            if sum(part.file_size for part in parts.infolist()) > _LARGEST:
+                raise ValueError(f"more than {_LARGEST} bytes")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            values: dict[str, Any] = {name: arrays[name] for name in arrays.files}
     for name in ("digest", "origin", "cache_folder"):
         values[name] = str(values[name])
     low, high = values["score_range"].tolist()
-    return SampleTable(**{**values, "score_range": (low, high)})
+    table = SampleTable(**{**values, "score_range": (low, high)})
+    count = len(table.scores)
+    names = (count, len(table.control_parameters))
+    if table.controls.shape != names or {len(table.frames), len(table.fields)} != {count}:
+        raise ValueError("columns of unequal length")
+    for rows in (table.train, table.validation, table.test):
+        if rows.dtype.kind != "i" or rows.ndim != 1 or not ((rows >= 0) & (rows < count)).all():
+            raise ValueError("a split that names no samples")
+    return table

@@ -1,6 +1,8 @@
 """A whole search on a real Ray cluster of this machine: four small trials; the first must diverge."""
 
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -118,6 +120,15 @@ def test_trials_run_in_the_processes_that_ray_started_in_advance(tmp_path):
     search(tmp_path, after_epochs=3, on_event=look)
     assert training
     assert training <= idle
+
+
+def test_a_search_imports_no_mlflow(tmp_path):
+    write_samples(write_small_table(tmp_path), tmp_path / "samples.npz")
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import test_ray_search as it; from pathlib import Path; "
+    )
+    program += f"it.search(Path({str(tmp_path)!r}), after_epochs=1); assert 'mlflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_every_trial_has_ended_for_a_reason(record):

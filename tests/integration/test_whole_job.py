@@ -6,23 +6,17 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import pytest
+from place import AGENTS, Place, until
 from small_workspace import BASELINES, FINALIST, write_small_search
 
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS
 from semtune.images import read_frame
-from semtune.journal import read_events, read_record
+from semtune.journal import read_events
 from semtune.tracking.store import open_store
-from semtune.workspace import Workspace
 
 pytestmark = [
     pytest.mark.slow,
@@ -30,10 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
 
-PROGRAM = Path(sys.executable).with_name("semtune")
-MARK = "SEMTUNE_WHOLE_JOB"
-# Of Ray; where their raylet died while they were starting, they look for it for a minute, then end.
-AGENTS = (b"ray::DashboardAgent", b"ray::RuntimeEnvAgent")
 TWO = """
 architecture: {choice: [pacf, resnet50]}
 learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
@@ -60,84 +50,6 @@ TEST_METRICS = {
     "validation_rmse", "test_rmse", "test_r2", "test_plcc", "test_srcc",
     "milliseconds_per_image", "milliseconds_per_image_batch32",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Place:
-    """The folder where everything happens, and the mark by which its processes are known."""
-
-    folder: Path
-    mark: str
-
-    @property
-    def workspace(self):
-        return Workspace(self.folder / "semtune-workspace")
-
-    @contextmanager
-    def started(self, *arguments):
-        """Start the program in a process group of its own; nothing of it is alive afterwards."""
-        with (self.folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                [PROGRAM, *map(str, arguments)],
-                cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, MARK: self.mark},
-            )  # fmt: skip
-        try:
-            yield process
-        finally:
-            for pid in self.processes():
-                os.kill(pid, signal.SIGKILL)
-            process.wait()
-
-    def run(self, *arguments, code=0):
-        """Run the program to its end; returns what it printed."""
-        done = subprocess.run(
-            [PROGRAM, *map(str, arguments)],
-            cwd=self.folder, capture_output=True, text=True, check=False, timeout=240,
-            env={**os.environ, MARK: self.mark},
-        )  # fmt: skip
-        assert done.returncode == code, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout + (done.stderr if code else "")
-
-    def json(self, *arguments, code=0):
-        return json.loads(self.run(*arguments, "--json", code=code))
-
-    def processes(self, but=()):
-        """Processes that inherited the mark, whoever their parent is now; all but those of some titles."""
-        wanted, found = f"{MARK}={self.mark}".encode(), []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                marked = wanted in (folder / "environ").read_bytes().split(b"\0")
-                if marked and not (folder / "cmdline").read_bytes().startswith(tuple(but)):
-                    found.append(int(folder.name))
-            except OSError:  # it ended meanwhile, or is not ours
-                continue
-        return found
-
-    def state(self, name):
-        [state] = [each["state"] for each in self.json("list") if each["name"] == name]
-        return state
-
-    def record(self, name):
-        return read_record(self.workspace.search(name).journal)
-
-    def runs(self, name):
-        """MLflow's runs of a search: the parent, and the others by trial or baseline; each only once."""
-        client = open_store(self.workspace).client
-        [experiment] = client.search_experiments(filter_string=f"name = '{name}'")
-        runs = client.search_runs([experiment.experiment_id])
-        [parent] = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-        children = {run.data.tags["semtune.trial"]: run for run in runs if run is not parent}
-        assert len(children) == len(runs) - 1
-        return parent, children
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def bytes_of(folder):

@@ -6,35 +6,29 @@ bytes are, the only error that leaves this module is `DatasetError`.
 
 from __future__ import annotations
 
-import logging
 import math
-import stat
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import imagecodecs
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image
 
 from semtune.errors import DatasetError
+from semtune.images.decoding import MAX_FILE_BYTES, Frame, decode, quieten_tifffile
 
-Frame = NDArray[np.uint8] | NDArray[np.uint16]
-"""Grey levels, shape (height, width)."""
-
-MAX_SIDE = 65_535
-MAX_PIXELS = 2**27
-"""A larger frame is refused from its header, before anything is decoded."""
-MAX_FILE_BYTES = 2**30
-
-_WARNINGS = Lock()
-"""Held while Python's warnings are changed, which all threads share."""
-_RESAVE = "save it again as a grey PNG or TIFF"
-_RECOPY = "copy it anew or remove it"
+__all__ = [
+    "MAX_FILE_BYTES",
+    "Frame",
+    "crop_data_bar",
+    "find_data_bar",
+    "quieten_tifffile",
+    "read_frame",
+    "tiles",
+    "to_uint8",
+    "write_png",
+]
 
 
 def read_frame(path: Path) -> Frame:
@@ -49,13 +43,14 @@ def read_frame(path: Path) -> Frame:
         DatasetError: If the file is missing, damaged, too large, or no grey or colour image of 1 to 16 bits.
     """
     try:
-        _check_file(path)
-        return _decoder(path)(path)
+        return decode(path)
     except DatasetError as fault:
         raise DatasetError(f"{path}: {fault}") from fault.__cause__
     except Exception as fault:  # decoders fail on damaged bytes in every way there is
         what = " ".join(str(fault).split())[:120] or type(fault).__name__
-        raise DatasetError(f"{path}: damaged or incomplete image ({what}); {_RECOPY}") from fault
+        raise DatasetError(
+            f"{path}: damaged or incomplete image ({what}); copy it anew or remove it"
+        ) from fault
 
 
 def write_png(path: Path, frame: Frame) -> None:
@@ -130,15 +125,6 @@ def tiles(height: int, width: int, size: int, count: int) -> list[tuple[int, int
     return [(top, left) for top in _spread(height - size, rows) for left in _spread(width - size, columns)]
 
 
-def quieten_tifffile() -> None:
-    """Keep tifffile's log quiet: what it works around and matters is refused here as an error."""
-    logging.getLogger("tifffile").addFilter(_drop)
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    return False
-
-
 # Data bars and tiles
 
 
@@ -175,126 +161,3 @@ def _spread(room: int, count: int) -> list[int]:
     if count == 1:
         return [room // 2]
     return list(dict.fromkeys(round(index * room / (count - 1)) for index in range(count)))
-
-
-# Decoders
-
-
-def _check_file(path: Path) -> None:
-    try:
-        facts = path.stat()
-    except OSError as fault:
-        raise DatasetError(f"cannot be opened ({fault.strerror}); check the path") from fault
-    if not stat.S_ISREG(facts.st_mode):
-        raise DatasetError("is not a regular file; give an image file")
-    if not 0 < facts.st_size <= MAX_FILE_BYTES:
-        raise DatasetError(f"has {facts.st_size} bytes, not 1 to {MAX_FILE_BYTES}; {_RECOPY}")
-
-
-def _check_size(height: int, width: int) -> None:
-    if min(height, width) < 1:
-        raise DatasetError(f"has {width} x {height} pixels; {_RECOPY}")
-    if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
-        raise DatasetError(
-            f"has {width} x {height} pixels, over {MAX_SIDE} a side or {MAX_PIXELS} in all; crop it first"
-        )
-
-
-def _decoder(path: Path) -> Callable[[Path], Frame]:
-    with path.open("rb") as file:
-        head = file.read(8)
-    for magic, decode in _DECODERS:
-        if head.startswith(magic):
-            return decode
-    raise DatasetError(f"is no PNG, TIFF, JPEG or BMP file (it begins with {head!r}); {_RESAVE}")
-
-
-def _read_png(path: Path) -> Frame:
-    data = path.read_bytes()
-    if data[12:16] != b"IHDR":
-        raise DatasetError(f"damaged or incomplete image (no PNG header); {_RECOPY}")
-    _check_size(int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big"))
-    return _grey(imagecodecs.png_decode(data))  # unlike Pillow, keeps 16 bits of colour and checks every CRC
-
-
-def _read_jpeg_or_bmp(path: Path) -> Frame:
-    with _WARNINGS, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        opened = Image.open(path, formats=("JPEG", "BMP"))
-    with opened as picture:
-        _check_size(picture.height, picture.width)
-        if picture.mode not in ("1", "L", "P", "RGB", "RGBA"):
-            raise DatasetError(f"has colours of kind {picture.mode}; {_RESAVE}")
-        return _grey(np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB")))
-
-
-def _read_tiff(path: Path) -> Frame:
-    quieten_tifffile()
-    with tifffile.TiffFile(path) as file:
-        page = file.pages[0].aspage()
-        bits = _check_page(page, path.stat().st_size)
-        pixels = page.asarray(maxworkers=1)
-        if page.photometric.name == "PALETTE":
-            return _frame(_palette(page.colormap, bits)[pixels])
-        grey = _grey(np.moveaxis(pixels, 0, -1) if page.axes[:1] == "S" else pixels)
-        stretched = _stretch(grey, bits)
-        return np.invert(stretched) if page.photometric.name == "MINISWHITE" else stretched
-
-
-def _check_page(page: Any, file_bytes: int) -> int:  # noqa: ANN401 - tifffile ships no types
-    """Refuse what cannot become a frame before decoding; return the bits of a grey level."""
-    _check_size(page.imagelength, page.imagewidth)
-    bits, kind, photometric = page.bitspersample, page.sampleformat, page.photometric
-    if kind != tifffile.SAMPLEFORMAT.UINT or not isinstance(bits, int) or not 1 <= bits <= 16:
-        raise DatasetError(f"has pixels of {bits} bits, format {kind!r}, not unsigned 1 to 16; {_RESAVE}")
-    readable = ("MINISBLACK", "MINISWHITE", "PALETTE", "RGB") + ("YCBCR",) * (page.compression == 7)
-    if getattr(photometric, "name", "") not in readable or page.imagedepth != 1 or page.samplesperpixel > 4:
-        raise DatasetError(f"has {page.samplesperpixel} channels of kind {photometric!r}; {_RESAVE}")
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    if len(segments) < math.prod(page.chunked) or any(
-        size < 1 or start + size > file_bytes for start, size in segments
-    ):
-        raise DatasetError(f"damaged or incomplete image (missing strips); {_RECOPY}")
-    return bits
-
-
-def _grey(pixels: NDArray[Any]) -> Frame:
-    """Luma of (height, width) or (height, width, 1 to 4); alpha dropped."""
-    if pixels.ndim == 2:
-        return _frame(pixels)
-    if pixels.shape[2] <= 2:
-        return _frame(pixels[..., 0])
-    red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
-    return _frame(((299 * red + 587 * green + 114 * blue + 500) // 1000).astype(pixels.dtype))
-
-
-def _frame(levels: NDArray[Any]) -> Frame:
-    if levels.dtype.itemsize == 2:
-        return np.ascontiguousarray(levels, np.uint16)  # also in this machine's byte order
-    return np.ascontiguousarray(levels, np.uint8)
-
-
-def _stretch(grey: Frame, bits: int) -> Frame:
-    if bits in (8, 16):
-        return grey
-    top, full = 2**bits - 1, 255 if bits < 8 else 65_535
-    return _frame(((grey.astype(np.uint32) * full + top // 2) // top).astype(grey.dtype))
-
-
-def _palette(colours: NDArray[np.uint16], bits: int) -> Frame:
-    """Grey level of each index; `colours` has shape (3, 2**bits), 16 bits, though some writers use but 8."""
-    if bits > 8:
-        return _frame(_grey(colours.T[None])[0])
-    eight_bits = colours if colours.max() < 256 else colours >> 8
-    return _frame(_grey(eight_bits.T[None].astype(np.uint8))[0])
-
-
-_DECODERS: tuple[tuple[bytes, Callable[[Path], Frame]], ...] = (
-    (b"\x89PNG\r\n\x1a\n", _read_png),
-    (b"\xff\xd8\xff", _read_jpeg_or_bmp),
-    (b"BM", _read_jpeg_or_bmp),
-    (b"II*\0", _read_tiff),
-    (b"MM\0*", _read_tiff),
-    (b"II+\0", _read_tiff),
-    (b"MM\0+", _read_tiff),
-)

@@ -1,0 +1,146 @@
+"""The events of a search: what a line of its journal can say."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+from semtune.results import EpochResult
+
+StopReason = Literal[
+    "epochs", "asha", "budget", "diverged", "stalled", "error", "out_of_memory", "lost", "hung", "interrupted"
+]
+FAILURES: tuple[StopReason, ...] = ("diverged", "stalled", "error", "out_of_memory", "lost", "hung")
+SearchState = Literal["running", "interrupted", "finished", "failed"]
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+    at: float = Field(default_factory=time.time)
+    """Seconds since 1970."""
+
+
+class SearchOpened(_Event):
+    """A process took the search up, for the first time or again."""
+
+    event: Literal["search_opened"] = "search_opened"
+    pid: int
+    host: str
+
+
+class TrialStarted(_Event):
+    """A trial was proposed."""
+
+    event: Literal["trial_started"] = "trial_started"
+    trial: str
+    stratum: str
+    hyperparameters: dict[str, str | int | float | None]
+    seed: int
+    repeats: str | None = None
+    """The trial whose hyperparameters and seed it has, as `RepeatAsked` wanted."""
+
+    @field_validator("hyperparameters")
+    @classmethod
+    def _can_be_read(cls, given: dict[str, str | int | float | None]) -> dict[str, str | int | float | None]:
+        """Refuse a line without what every reader of a journal asks for: the architecture."""
+        if not isinstance(given.get("architecture"), str):
+            raise ValueError("a trial has an architecture")
+        return given
+
+
+class RepeatAsked(_Event):
+    """A trial is wanted again from its start, under a new name: after a failure, or for more epochs."""
+
+    event: Literal["repeat_asked"] = "repeat_asked"
+    trial: str
+    epochs: int
+
+
+class EpochDone(_Event):
+    """A trial trained one epoch."""
+
+    event: Literal["epoch_done"] = "epoch_done"
+    trial: str
+    result: EpochResult
+
+
+class TrialDied(_Event):
+    """The process of a trial died; the trial went back to the queue, to go on from its checkpoint."""
+
+    event: Literal["trial_died"] = "trial_died"
+    trial: str
+    message: str
+    alone: bool = False
+    """Whether it ran out of memory beside others, and from now on must run alone."""
+
+
+class Noted(_Event):
+    """What a user should know about how the search runs, once."""
+
+    event: Literal["noted"] = "noted"
+    text: str
+
+
+class TrialEnded(_Event):
+    """A trial stopped training under the scheduler; `message` has the traceback of an error."""
+
+    event: Literal["trial_ended"] = "trial_ended"
+    trial: str
+    reason: StopReason
+    message: str = ""
+
+
+class TrialTested(_Event):
+    """A finalist met the test frames after its last epoch; `figures` by their MLflow names."""
+
+    event: Literal["trial_tested"] = "trial_tested"
+    trial: str
+    validation_rmse: float
+    figures: dict[str, float]
+
+
+class TrialTimed(_Event):
+    """A finalist's scorer was timed."""
+
+    event: Literal["trial_timed"] = "trial_timed"
+    trial: str
+    figures: dict[str, float]
+    device: str
+
+
+class BaselineFitted(_Event):
+    """A baseline was fitted and met the test frames."""
+
+    event: Literal["baseline_fitted"] = "baseline_fitted"
+    name: str
+    kind: Literal["autofocus", "joint", "controls", "constant"]
+    figures: dict[str, float]
+    facts: dict[str, str]
+    device: str
+
+
+class SearchClosed(_Event):
+    """The process that ran the search let go of it."""
+
+    event: Literal["search_closed"] = "search_closed"
+    state: Literal["interrupted", "finished", "failed"]
+    message: str = ""
+
+
+Event = (
+    SearchOpened
+    | TrialStarted
+    | RepeatAsked
+    | EpochDone
+    | TrialDied
+    | Noted
+    | TrialEnded
+    | TrialTested
+    | TrialTimed
+    | BaselineFitted
+    | SearchClosed
+)
+EVENT: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+"""Reads any event; only a model's own method writes NaN as it was."""

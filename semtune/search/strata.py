@@ -1,0 +1,41 @@
+"""What is kept for each stratum: its sampler, and its ASHA among trials of equal length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semtune.journal import TrialRecord
+from semtune.search.halving import Halving
+from semtune.search.judgement import epochs_of
+from semtune.search.line import Value
+from semtune.search.sampler import Sampler
+from semtune.search.space import SearchSpace
+
+
+@dataclass
+class Strata:
+    """Samplers and schedulers, made when they are first asked for."""
+
+    space: SearchSpace
+    study_file: Path | None
+    _samplers: dict[str, Sampler] = field(default_factory=dict)
+    _halvings: dict[tuple[str, int], Halving] = field(default_factory=dict)
+
+    def sampler(self, stratum: str) -> Sampler:
+        """The sampler of a stratum."""
+        if stratum not in self._samplers:
+            fixed: dict[str, Value] = (
+                {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
+            )
+            seed = self.space.settings.seed + self.space.strata.index(stratum)
+            self._samplers[stratum] = Sampler(self.space, self.study_file, stratum or "all", fixed, seed)
+        return self._samplers[stratum]
+
+    def halving(self, trial: TrialRecord) -> Halving:
+        """ASHA of a trial's stratum among trials of as many epochs: others do not compare."""
+        key = trial.started.stratum, epochs_of(trial)
+        if key not in self._halvings:
+            factor = self.space.settings.reduction_factor
+            self._halvings[key] = Halving(key[1], self.space.grace_of(key[1]), factor)
+        return self._halvings[key]

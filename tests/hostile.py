@@ -1,0 +1,75 @@
+"""What somebody may send: the bounds that every case is held to, and how valid things are damaged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from semtune.errors import SemtuneError
+
+SECONDS, MEGABYTES = 1.0, 500
+FUZZ = settings(max_examples=max(200, settings().max_examples))
+"""200 cases a target; `--hypothesis-profile fuzz` makes it 10,000."""
+
+odd_text = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "", " ", "../x", "/etc/passwd", "a b", "'\"", "a\nb", "\0", "Ω", "\ud83d\ude00",
+            "nan", "inf", "1e999", "9" * 400, "0x10", "-0", "1_0", "٣", "C:\\x", "a" * 300,
+            "[", "{", "!!python/object:os.system", "&a *a",
+        ]
+    ),
+)  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+    """A valid text or file with up to six bytes changed, and a piece taken out, put in, doubled or cut."""
+    data = bytearray(whole)
+    for place in draw(st.lists(st.integers(0, max(0, len(whole) - 1)), max_size=6)):
+        data[place] = draw(st.integers(0, 255))
+    start = draw(st.integers(0, len(data)))
+    piece = data[start : start + draw(st.integers(0, 40))]
+    act = draw(st.sampled_from(["keep", "take out", "double", "put in", "cut"]))
+    if act == "take out":
+        del data[start : start + len(piece)]
+    elif act == "double":
+        data[start:start] = piece * draw(st.integers(1, 50))
+    elif act == "put in":
+        data[start:start] = draw(st.binary(max_size=30)) + draw(odd_text).encode("utf-8", "replace")
+    elif act == "cut":
+        del data[start:]
+    return bytes(data)
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let only our errors out, each one printable; hold the case to a second of the processor and 500 MB.
+
+    Processor time, because a busy machine is nobody's fault. The peak is the kernel's own high-water mark.
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # the mark starts anew from here
+    before, start = _kilobytes("VmRSS"), time.process_time()
+    try:
+        yield
+    except SemtuneError as error:
+        _check_message(str(error))
+    seconds, kilobytes = time.process_time() - start, _kilobytes("VmHWM") - before
+    assert seconds <= SECONDS, f"{seconds:.2f} s"
+    assert kilobytes <= MEGABYTES * 1000, f"{kilobytes / 1000:.0f} MB"
+
+
+def _check_message(message: str) -> None:
+    assert message
+    assert len(message) < 20_000
+
+
+def _kilobytes(name: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{name}:")[2].split()[0])
