@@ -3,16 +3,12 @@
 import json
 
 import pytest
-import ray
 from small_search import write_small_table
 
 from semtune.config import Hyperparameters, TrialTask
 from semtune.environment import quiet_environment
 from semtune.journal import Journal, read_record
-from semtune.search.director import Director
-from semtune.search.packing import ProbeFile
 from semtune.search.space import parse_space
-from semtune.search.trainable import RayTrial
 from semtune.training.samples import write_samples
 
 pytestmark = pytest.mark.slow
@@ -30,7 +26,12 @@ SMALL = Hyperparameters(architecture="pacf", batch_size=4, crop=64)
 
 @pytest.fixture(scope="module")
 def _one_gpu():
-    quiet_environment()  # before ray starts its processes
+    quiet_environment()  # before ray is imported
+    import ray
+
+    from semtune.search.access import guard
+
+    guard(local=True)
     ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
@@ -43,9 +44,11 @@ def samples(tmp_path_factory):
     return folder / "samples.npz"
 
 
-def search(folder, samples, trainable=RayTrial, **resources):
+def search(folder, samples, trainable=None, **resources):
     """Run a search; returns its record and the tasks that workers got."""
+    from semtune.search.director import Director
     from semtune.search.driver import Resources, run
+    from semtune.search.trainable import RayTrial
 
     journal, tasks = Journal(folder / "journal.jsonl"), []
 
@@ -66,7 +69,14 @@ def search(folder, samples, trainable=RayTrial, **resources):
     director = Director(
         parse_space(SPACE, "space.yaml", "space"), record, folder / "study.log", journal.append
     )
-    run(director, task_of, Resources(**resources), folder / "trials", folder / "probes.json", trainable)
+    run(
+        director,
+        task_of,
+        Resources(**resources),
+        folder / "trials",
+        folder / "probes.json",
+        trainable or RayTrial,
+    )
     journal.close()
     return record, tasks
 
@@ -74,6 +84,8 @@ def search(folder, samples, trainable=RayTrial, **resources):
 @pytest.mark.usefixtures("_one_gpu")
 def test_a_gpu_is_shared_as_probes_find_best(tmp_path, samples):
     record, tasks = search(tmp_path, samples)
+    from semtune.search.packing import ProbeFile
+
     assert [trial.reason for trial in record.trials.values()] == ["epochs"] * 4
     (surroundings,) = json.loads((tmp_path / "probes.json").read_text())
     assert "torch" in surroundings
@@ -85,6 +97,7 @@ def test_a_gpu_is_shared_as_probes_find_best(tmp_path, samples):
 
 @pytest.mark.usefixtures("_one_gpu")
 def test_what_was_probed_is_not_probed_again(tmp_path):
+    from semtune.search.packing import ProbeFile
     from semtune.search.prober import companies
 
     file = ProbeFile(tmp_path / "probes.json", "here")
@@ -96,15 +109,20 @@ def test_what_was_probed_is_not_probed_again(tmp_path):
 
 @pytest.mark.usefixtures("_one_gpu")
 def test_a_trial_without_memory_in_company_ends_well_alone(tmp_path, samples):
-    """The first trial runs out of memory unless the whole GPU is its own."""
-    record, tasks = search(tmp_path, samples, Greedy, gpus_per_trial=0.5)
+    record, tasks = search(tmp_path, samples, greedy(), gpus_per_trial=0.5)
     assert [trial.reason for trial in record.trials.values()] == ["epochs"] * 4
     assert [trial.alone for trial in record.trials.values()] == [True, False, False, False]
     assert [order.alone for order, _ in tasks if order.trial == "trial-0000"][:2] == [False, True]
 
 
-class Greedy(RayTrial):
-    def step(self):
-        if self.config["task"]["trial"] == "trial-0000" and self.config["task"]["gpu_share"] < 1:
-            return {"reason": "out_of_memory", "message": "CUDA out of memory", "done": True}
-        return super().step()
+def greedy():
+    """A worker whose first trial runs out of memory unless the whole GPU is its own."""
+    from semtune.search.trainable import RayTrial
+
+    class Greedy(RayTrial):
+        def step(self):
+            if self.config["task"]["trial"] == "trial-0000" and self.config["task"]["gpu_share"] < 1:
+                return {"reason": "out_of_memory", "message": "CUDA out of memory", "done": True}
+            return super().step()
+
+    return Greedy
