@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -267,7 +270,9 @@ def _observed(
     from semtune.display import SearchDisplay, print_event_as_json
 
     if as_json:
-        return work(print_event_as_json)
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):  # Ray prints what it finds remarkable, such as a worker's death
+            return work(partial(print_event_as_json, out))
     with SearchDisplay(place.search(name)) as display:
         return work(display)
 

@@ -63,6 +63,7 @@ def rollback(
 def score(
     frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
     controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
+    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -70,10 +71,12 @@ def score(
     """Score images with the champion; control parameters not given are read from the vendor's metadata."""
     from semtune import workflow
 
-    version, scored = workflow.score(workspace_at(workspace), frames, parse_controls(controls), tracking_uri)
+    version, scored = workflow.score(
+        workspace_at(workspace), frames, parse_controls(controls), tracking_uri, engine
+    )
     facts = [
         {"frame": each.frame, "score": each.score, "model_version": version, "controls": each.controls,
-         "missing": list(each.missing)}
+         "missing": list(each.missing), "engine": each.engine}
         for each in scored
     ]  # fmt: skip
     lines = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -97,9 +97,9 @@ class SearchDisplay:
         return Text("  ".join(parts), style="dim")
 
 
-def print_event_as_json(event: Event) -> None:
+def print_event_as_json(file: TextIO, event: Event) -> None:
     """Show an event as one line of JSON."""
-    Console(soft_wrap=True).print(as_json(event), markup=False, highlight=False)
+    Console(file=file, soft_wrap=True).print(as_json(event), markup=False, highlight=False)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS, AutofocusFunction, single_thread
 from semtune.dataset.frames import FrameStore
 from semtune.errors import SearchError
 from semtune.images import Frame
 from semtune.journal import BaselineFitted
-from semtune.timing import time_calls
+from semtune.timing import figures_of, time_calls
 from semtune.training.samples import SampleTable
 
 OPPONENTS = ("constant", "controls", "joint", *AUTOFOCUS_FUNCTIONS.names)
@@ -38,8 +40,9 @@ class OpponentsAside:
     @cached_property
     def _process(self) -> subprocess.Popen[str]:
         piped = subprocess.PIPE
-        # In a session of its own: Ctrl-C is the driver's to hear.
-        return subprocess.Popen(self._program, stdout=piped, stderr=piped, text=True, start_new_session=True)
+        # In a group of its own: Ctrl-C is the driver's to hear. Not in a session of its own: Linux would
+        # give that a share of the processor as large as that of all trials, whatever its priority.
+        return subprocess.Popen(self._program, stdout=piped, stderr=piped, text=True, process_group=0)
 
     def start(self) -> None:
         """Start the process, unless it was started before."""
@@ -66,7 +69,7 @@ class OpponentsAside:
 
 def timed(opponents: Iterable[BaselineFitted], table: SampleTable, store: FrameStore) -> list[BaselineFitted]:
     """Add what each opponent takes for a frame; nothing else should run meanwhile."""
-    milliseconds = _milliseconds([store.frame(index) for index in table.test[:32]])
+    milliseconds = _milliseconds([store.frame(int(index)) for index in np.resize(table.test, 32)])
     return [
         each.model_copy(update={"figures": {**each.figures, **milliseconds.get(each.name, {})}})
         for each in opponents
@@ -83,8 +86,4 @@ def _milliseconds(frames: Sequence[Frame]) -> dict[str, dict[str, float]]:
 def _time(functions: Sequence[AutofocusFunction], frames: Sequence[Frame]) -> dict[str, float]:
     single = time_calls(lambda: [function.focus_value(frames[0]) for function in functions], _SECONDS)
     batch = time_calls(lambda: [f.focus_value(frame) for f in functions for frame in frames], _SECONDS)
-    return {
-        "milliseconds_per_image": single.median,
-        "milliseconds_per_image_p95": single.p95,
-        "milliseconds_per_image_batch32": batch.median / len(frames),
-    }
+    return figures_of(single, batch, len(frames))

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from semtune.config import Hyperparameters
+from semtune.engines.choice import (
+    PreparedEngine,
+    cheapest,
+    choose_engine,
+    prepare_engine,
+    race_pays,
+    read_trials,
+    surroundings,
+    write_trials,
+)
 from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.images import Frame, crop_data_bar, read_frame, to_uint8
 from semtune.metadata import ControlParameters, read_control_parameters
@@ -20,8 +32,12 @@ from semtune.registry import nearest_name
 from semtune.results import Scores
 from semtune.training.augmentation import FramePixels
 from semtune.training.checkpoint import read_weights
-from semtune.training.predict import predict
+from semtune.training.predict import cut_tiles, predict
 
+AUTO = "auto"
+"""In place of an engine's name: the one that is done first."""
+_RACES = "engines.json"
+"""Beside the weights: how the engines did on the machines that used them."""
 _SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 
 
@@ -35,6 +51,8 @@ class ScoredFrame:
     controls: dict[str, float]
     missing: tuple[str, ...]
     """Control parameters that the scorer was trained with and that nobody gave."""
+    engine: str
+    """What computed it, and in which precision."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +64,11 @@ class Scorer:
     control_parameters: tuple[str, ...]
     score_range: tuple[float, float]
     dataset_origin: str
+    bfloat16: bool
+    """Whether the network was validated and tested in bfloat16, so that it may score in it."""
+    races: Path
+    """Where it is kept how the engines did."""
+    engine: PreparedEngine
 
     @classmethod
     def from_weights(cls, path: Path) -> Scorer:
@@ -55,13 +78,13 @@ class Scorer:
             SearchError: If the file is not a whole safetensors file, or no scorer.
         """
         try:
-            return cls._rebuilt(*read_weights(path))
+            return cls._rebuilt(path.with_name(_RACES), *read_weights(path))
         except (ValueError, LookupError, TypeError, RuntimeError) as error:
             what = str(error).splitlines()[0][:120]
             raise SearchError(f"{path}: no scorer's weights ({what}); promote a trial anew") from None
 
     @classmethod
-    def _rebuilt(cls, tensors: dict[str, torch.Tensor], facts: Mapping[str, Any]) -> Scorer:
+    def _rebuilt(cls, races: Path, tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> Scorer:
         settings = Hyperparameters.model_validate(facts["hyperparameters"])
         names = tuple(facts["control_parameters"])
         network = ARCHITECTURES[settings.architecture].build(len(names), settings.dropout)
@@ -69,7 +92,49 @@ class Scorer:
         low, high = facts["score_range"]
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         network = network.to(device).to(memory_format=torch.channels_last)
-        return cls(network, settings, names, (float(low), float(high)), facts["dataset_origin"])
+        example = torch.zeros(1, 1, settings.crop, settings.crop, dtype=torch.uint8, device=device)
+        return cls(
+            network,
+            settings,
+            names,
+            (float(low), float(high)),
+            facts["dataset_origin"],
+            bfloat16=facts.get("precision") == "bfloat16",
+            races=races,
+            engine=prepare_engine("eager", network, example, bfloat16=False),
+        )
+
+    def on(self, engine: str) -> Scorer:
+        """The same scorer on another engine, in bfloat16 if the network was tested in it and the engine can.
+
+        Raises:
+            UnknownNameError: If there is no such engine.
+            ConfigError: If it cannot be used here.
+        """
+        return replace(
+            self, engine=prepare_engine(engine, self.network, self._example_crops(), self.bfloat16)
+        )
+
+    def for_frames(self, count: int) -> Scorer | None:
+        """The same scorer on the engine that scores so many frames soonest; None if no race was held here."""
+        trials = read_trials(self.races, self._surroundings)
+        if not trials:
+            return None
+        best = cheapest(trials, count)
+        bfloat16 = best.precision == "bfloat16"
+        return replace(
+            self, engine=prepare_engine(best.engine, self.network, self._example_crops(), bfloat16)
+        )
+
+    def on_fastest(self, frame: Frame) -> Scorer:
+        """The same scorer on the engine that wins a race over one frame; the outcome is kept."""
+        pixels = _pixels([to_uint8(frame)]).to(self._device)
+        crops = cut_tiles(pixels, 0, self.settings.crop, self.settings.tiles)
+        controls = self.network.control_mean.expand(len(crops), -1)
+        low, high = self.score_range
+        race = choose_engine(self.network, crops, controls, bfloat16=self.bfloat16, score_span=high - low)
+        write_trials(self.races, self._surroundings, race.trials)
+        return replace(self, engine=race.winner)
 
     def score(self, frame: Frame, controls: Mapping[str, float] | None = None) -> float:
         """Score one frame.
@@ -90,16 +155,16 @@ class Scorer:
 
     def score_all(self, frames: Sequence[Frame], controls: Sequence[Mapping[str, float]]) -> Scores:
         """Score several frames at once, shape (frames,)."""
-        device = next(self.network.parameters()).device
         known = np.array([self._known(each) for each in controls], np.float32).reshape(len(frames), -1)
         return predict(
             self.network,
-            _pixels([to_uint8(frame) for frame in frames]).to(device),
+            _pixels([to_uint8(frame) for frame in frames]).to(self._device),
             np.arange(len(frames)),
-            torch.from_numpy(known).to(device),
+            torch.from_numpy(known).to(self._device),
             crop=self.settings.crop,
             tiles_per_frame=self.settings.tiles,
             score_range=self.score_range,
+            score_crops=self.engine.score_crops,
         )
 
     def score_file(self, path: Path, given: Mapping[str, float]) -> ScoredFrame:
@@ -111,13 +176,26 @@ class Scorer:
         """
         found = read_control_parameters(path)
         known = {**self._recorded(found), **given}
-        frame = crop_data_bar(read_frame(path), found.data_bar_rows)
+        frame = _frame_of(path, found)
         try:
             score = self.score(frame, known)
         except DatasetError as error:
             raise DatasetError(f"{path}: {error}") from None
         missing = tuple(name for name in self.control_parameters if name not in known)
-        return ScoredFrame(str(path), round(score, 3), known, missing)
+        engine = f"{self.engine.name}, {self.engine.precision}"
+        return ScoredFrame(str(path), round(score, 3), known, missing, engine)
+
+    @property
+    def _device(self) -> torch.device:
+        return self.network.control_mean.device
+
+    @property
+    def _surroundings(self) -> str:
+        return surroundings(self._device)
+
+    def _example_crops(self) -> Tensor:
+        shape = (1, 1, self.settings.crop, self.settings.crop)
+        return torch.zeros(shape, dtype=torch.uint8, device=self._device)
 
     def _recorded(self, found: ControlParameters) -> dict[str, float]:
         """Control parameters from the vendor's metadata, as far as they mean what the scorer was trained on.
@@ -148,6 +226,34 @@ class Scorer:
         return [controls.get(name, np.nan) for name in self.control_parameters]
 
 
+def score_files(
+    scorer: Scorer, paths: Sequence[Path], given: Mapping[str, float], engine: str = AUTO
+) -> list[ScoredFrame]:
+    """Score image files on the engine that is done first, or on one by name.
+
+    A few frames are scored at once, eagerly: libraries would take longer to load. Where the first frame tells
+    that the others are worth it, the engines are raced; what they did is kept beside the weights, and the
+    next call, on this machine with these libraries, reckons with it.
+
+    Args:
+        scorer: The champion.
+        paths: At least one image file.
+        given: Known control parameters, for all of them.
+        engine: Its name, or `auto`.
+
+    Raises:
+        ConfigError: If the engine cannot be used here.
+        DatasetError: If an image cannot be read.
+    """
+    known = scorer.for_frames(len(paths)) if engine == AUTO else scorer.on(engine)
+    scorer = known or scorer
+    start = time.perf_counter()
+    scored = [scorer.score_file(paths[0], given)]
+    if known is None and race_pays(len(paths) - 1, time.perf_counter() - start):
+        scorer = scorer.on_fastest(_frame_of(paths[0], read_control_parameters(paths[0])))
+    return scored + [scorer.score_file(path, given) for path in paths[1:]]
+
+
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """List the images among files and folders, folders searched through, in order of name.
 
@@ -163,6 +269,10 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     if not found:
         raise DatasetError(f"{', '.join(map(str, paths))}: no images there ({', '.join(sorted(_SUFFIXES))})")
     return found
+
+
+def _frame_of(path: Path, found: ControlParameters) -> Frame:
+    return crop_data_bar(read_frame(path), found.data_bar_rows)
 
 
 def _pixels(frames: Sequence[np.ndarray]) -> FramePixels:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 _WARM_SECONDS = 0.2
-_FEWEST_CALLS = 3
 _MOST_CALLS = 200
 
 
@@ -27,16 +26,33 @@ class Timing:
     calls: int
 
 
-def time_calls(call: Callable[[], object], seconds: float = 1.0) -> Timing:
+def time_calls(call: Callable[[], object], seconds: float = 1.0, fewest: int = 3) -> Timing:
     """Time a call after a warm-up.
 
     Args:
         call: What to time; it must do all its work anew and return when the device has done it.
-        seconds: About how long to measure; at least 3 calls, at most 200.
+        seconds: About how long to measure; at most 200 calls.
+        fewest: Calls to measure at least.
     """
     _repeat(call, min(seconds, _WARM_SECONDS), 1)
-    spent = np.array(_repeat(call, seconds, _FEWEST_CALLS)) * 1e3
+    spent = np.array(_repeat(call, seconds, fewest)) * 1e3
     return Timing(float(np.median(spent)), float(np.quantile(spent, 0.95)), len(spent))
+
+
+def figures_of(single: Timing, batch: Timing, size: int) -> dict[str, float]:
+    """Milliseconds an image by their MLflow names.
+
+    Args:
+        single: Of a call on one frame.
+        batch: Of a call on `size` frames.
+        size: Frames of the second call; 32 in all tables.
+    """
+    return {
+        "milliseconds_per_image": single.median,
+        "milliseconds_per_image_p95": single.p95,
+        f"milliseconds_per_image_batch{size}": batch.median / size,
+        f"milliseconds_per_image_batch{size}_p95": batch.p95 / size,
+    }
 
 
 def describe_processor(threads: int) -> str:

@@ -193,15 +193,19 @@ def rollback(workspace: Workspace, tracking_uri: str | None) -> tuple[int, int]:
 
 
 def score(
-    workspace: Workspace, paths: Sequence[Path], controls: Mapping[str, float], tracking_uri: str | None
+    workspace: Workspace,
+    paths: Sequence[Path],
+    controls: Mapping[str, float],
+    tracking_uri: str | None,
+    engine: str = "auto",
 ) -> tuple[int, list[ScoredFrame]]:
     """Score images with the champion; returns its version and the scores."""
     from semtune.candidacy import load_champion
-    from semtune.scoring import image_files
+    from semtune.scoring import image_files, score_files
 
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
-    return version, [scorer.score_file(file, controls) for file in files]
+    return version, score_files(scorer, files, controls, engine)
 
 
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:

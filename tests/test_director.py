@@ -10,6 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from semtune.journal import Journal, SearchRecord, TrialEnded, read_record
 from semtune.results import EpochResult
 from semtune.search.director import Director
+from semtune.search.judgement import failures_again, finalists_longer
 from semtune.search.space import parse_space
 
 STRATIFIED = """
@@ -484,6 +485,210 @@ def test_a_director_without_a_past_starts_with_the_first_trial(tmp_path):
     assert [event.event for event in events] == ["trial_started"]
     assert director.busy == 1
     assert math.isfinite(events[0].at)
+
+
+# Processes that die
+
+
+def test_a_trial_whose_process_died_is_ordered_again(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    first = next(iter(play.running))
+    play.step(first)
+    play.director.died(first.trial, "lost", "killed")
+    del play.running[first]
+    assert play.director.busy == 1
+    play.through()
+    assert {trial.reason for trial in play.record.trials.values()} == {"epochs"}
+    assert len(play.record.trials) == 6
+
+
+@pytest.mark.parametrize("reason", ["lost", "out_of_memory"])
+def test_a_trial_that_dies_thrice_without_an_epoch_is_given_up(tmp_path, reason):
+    play = Play(tmp_path, curve=by_number)
+    play.order()
+    for _ in range(3):
+        assert play.record.trials["trial-0000"].reason is None
+        play.director.died("trial-0000", reason, "killed")
+        play.running.clear()
+        play.order()
+    assert play.record.trials["trial-0000"].reason == reason
+    assert play.study()[0].state.name == "FAIL"
+    assert next(iter(play.running)).trial == "trial-0001"
+
+
+def test_deaths_with_an_epoch_between_are_borne_for_ever(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1)
+    for _ in range(8):
+        order = play.order()
+        play.step(order)
+        play.director.died(order.trial, "lost", "the machine was taken away")
+        play.running.clear()
+    play.through()
+    assert play.record.trials["trial-0000"].reason == "epochs"
+
+
+def test_a_final_whose_process_died_is_ordered_again(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1)
+    play.fill(workers=1)
+    while not any(order.role == "final" for order in play.running):
+        play.step(next(iter(play.running)))
+        play.fill(workers=1)
+    play.director.died("trial-0000", "lost", "killed")
+    play.running.clear()
+    play.through()
+    assert play.record.trials["trial-0000"].tested
+    assert play.record.trials["trial-0000"].reason == "epochs"
+
+
+def test_deaths_after_the_search_was_asked_to_stop_are_interruptions(tmp_path):
+    """A scheduler's signal reaches the trials' processes too."""
+    play = Play(tmp_path, curve=by_number)
+    play.fill(workers=2)
+    play.director.interrupt()
+    play.director.all_died("lost", "killed")
+    assert [trial.reason for trial in play.record.trials.values()] == ["interrupted"] * 2
+
+
+def test_an_epoch_trained_again_after_a_death_is_told_once(tmp_path):
+    """It has the same errors and took another time; one with other errors is told, for it is another."""
+    play = Play(tmp_path, curve=by_number, trials=1)
+    order = play.order()
+    play.step(order)
+    play.step(order)
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    play.director.died("trial-0000", "lost", "killed")
+    play.order()
+    told = play.record.trials["trial-0000"].epochs
+    died = (tmp_path / "journal.jsonl").read_bytes()
+    play.director.epoch_done("trial-0000", EpochResult(1, 1.0, told[0].validation_rmse, 10, 0.7))
+    assert (tmp_path / "journal.jsonl").read_bytes() == died != before
+    play.director.epoch_done("trial-0000", EpochResult(2, 1.0, 3.0, 10, 0.7))
+    assert play.record.trials["trial-0000"].epochs[-1].validation_rmse == 3.0
+
+
+# Trials that stall
+
+
+def test_a_trial_with_the_same_error_for_ten_epochs_has_stalled(tmp_path):
+    play = Play(tmp_path, TOGETHER.replace("epochs: 9", "epochs: 20"), grace_epochs=20, trials=2)
+    play.curve = lambda trial, epoch: 1.0 if trial == "trial-0000" and epoch > 4 else 2.0 + epoch / 100
+    play.through(workers=1)
+    first, second = play.record.trials.values()
+    assert (first.reason, len(first.epochs)) == ("stalled", 14)
+    assert "to the last bit in 10 epochs" in first.ended.message
+    assert second.reason == "epochs"
+
+
+@pytest.mark.parametrize("same_from", [12, 11])
+def test_a_trial_whose_last_epochs_change_nothing_is_whole(tmp_path, same_from):
+    """The last steps of a cosine schedule are too small to show."""
+    play = Play(tmp_path, TOGETHER.replace("epochs: 9", "epochs: 20"), grace_epochs=20, trials=1)
+    play.curve = lambda trial, epoch: 1.0 + max(0, same_from - epoch) / 100
+    assert play.through().record.trials["trial-0000"].reason == "epochs"
+
+
+# Repeats: more epochs, and failed trials again
+
+
+def again(play, retry_failed=False, **settings):
+    """A new session with other settings, as `resume` and `retry` make it."""
+    play.settings |= settings
+    if "epochs" in settings:
+        play.text = play.text.replace("epochs: 9", f"epochs: {play.settings.pop('epochs')}")
+    play.take_up()
+    asked = [
+        *finalists_longer(play.record, play.director.space),
+        *(failures_again(play.record) if retry_failed else ()),
+    ]
+    for event in asked:
+        play.write(event)
+    play.finished.clear()
+    play.take_up()
+    return play
+
+
+def test_more_trials_follow_those_that_are_finished(tmp_path):
+    play = Play(tmp_path, STRATIFIED, curve=by_number).through()
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    again(play, trials=10).through()
+    assert (tmp_path / "journal.jsonl").read_bytes().startswith(before)
+    assert play.done("search") == [f"trial-{i:04d}" for i in range(6, 10)]
+    assert len(play.study("pacf")) == len(play.study("vgg11")) == 5
+
+
+def test_new_trials_of_an_extended_search_meet_the_rungs_of_the_old_ones(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, grace_epochs=3, trials=4).through(workers=1)
+    again(play, trials=6).through(workers=1)
+    assert [trial.reason for trial in play.record.trials.values()] == ["epochs", *["asha"] * 5]
+    assert all(len(play.record.trials[name].epochs) == 3 for name in play.done("search"))
+
+
+def test_more_epochs_train_the_best_of_each_stratum_anew_and_leave_the_finished_as_they_are(tmp_path):
+    play = Play(tmp_path, STRATIFIED, curve=by_number).through()
+    old = read_record(tmp_path / "journal.jsonl").trials
+    again(play, epochs=12).through()
+    assert {name: play.record.trials[name] for name in old} == old
+    new = {name: trial for name, trial in play.record.trials.items() if name not in old}
+    assert [trial.started.repeats for trial in new.values()] == ["trial-0004", "trial-0005"]
+    for trial in new.values():
+        first = old[trial.started.repeats].started
+        assert trial.started.seed == first.seed
+        assert trial.started.hyperparameters == first.hyperparameters | {"epochs": 12}
+        assert len(trial.epochs) == 12
+    told = [trial for trial in play.study("pacf") if trial.params.get("learning_rate")]
+    assert told[-1].params["learning_rate"] == old["trial-0004"].started.hyperparameters["learning_rate"]
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    again(play).through()  # nothing is wanted twice
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_an_interrupted_trial_goes_on_to_its_own_last_epoch(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=2)
+    play.fill(workers=2)
+    play.director.interrupt()
+    play.through()
+    again(play, epochs=12, trials=3).through()
+    assert [len(trial.epochs) for trial in play.record.trials.values()] == [9, 9, 12]
+
+
+def test_trials_of_unequal_length_are_not_compared(tmp_path):
+    """The longer ones are worse at each rung of the shorter ones, and still none of them is stopped."""
+    play = Play(tmp_path, curve=by_number, grace_epochs=3).through()
+    play.curve = lambda trial, epoch: by_number(trial, epoch) + 50
+    again(play, epochs=12, trials=8).through(workers=1)
+    assert {play.record.trials[name].reason for name in play.done("search")} == {"epochs"}
+
+
+def test_failed_trials_run_again_under_new_names_and_count_no_more(tmp_path):
+    play = Play(tmp_path, curve=by_number, max_failures=1)
+    play.failing = {("trial-0001", "search"): "lost", ("trial-0002", "search"): "error"}
+    play.through()
+    assert play.director.failure
+    before = read_record(tmp_path / "journal.jsonl").trials["trial-0001"]
+    play.failing = {}
+    again(play, retry_failed=True).through()
+    assert play.director.failure is None
+    assert play.record.trials["trial-0001"] == before
+    repeats = {t.started.repeats: t for t in play.record.trials.values() if t.started.repeats}
+    assert set(repeats) == {"trial-0001", "trial-0002"}
+    for name, repeat in repeats.items():
+        first = play.record.trials[name].started
+        assert (repeat.started.hyperparameters, repeat.started.seed) == (first.hyperparameters, first.seed)
+        assert repeat.reason == "epochs"
+    assert len(play.record.trials) == 8
+
+
+def test_a_repeat_that_was_wanted_before_a_death_is_started_after_it(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    play.failing = {("trial-0002", "search"): "lost"}
+    play.through()
+    play.failing = {}
+    again(play, retry_failed=True)  # and the process dies here
+    play.take_up()
+    play.through()
+    assert [t.started.repeats for t in play.record.trials.values()].count("trial-0002") == 1
+    assert play.record.pending == []
 
 
 # Memory

@@ -20,6 +20,7 @@ LAYERS = {
     "registry": 1,
     "images": 1,
     "results": 1,
+    "timing": 1,
     "workspace": 1,
     "config": 2,
     "metadata": 2,
@@ -29,6 +30,7 @@ LAYERS = {
     "events": 2,
     "files": 1,
     "interruption": 1,
+    "engines": 3,
     "journal": 3,
     "simulator": 3,
     "dataset": 3,
@@ -36,7 +38,6 @@ LAYERS = {
     "training": 4,
     "score_maps": 2,
     "baseline": 4,
-    "timing": 4,
     "search": 5,
     "opponents": 5,
     "fitting": 5,
@@ -68,15 +69,17 @@ HOMES = {
     # Two files hold the autofocus functions of many frames on a GPU: decision 0015.
     "torch": (
         "networks",
+        "engines",
         "training",
         "scoring",
-        "timing",
         "search.worker",
         "autofocus.batch",
         "autofocus.kernels",
     ),
     "triton": ("autofocus.kernels",),
     "torchvision": ("networks",),
+    "onnxruntime": ("engines.exported",),
+    "openvino": ("engines.exported",),
     "cv2": ("images", "autofocus", "simulator"),
 }
 

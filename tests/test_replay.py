@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from benchmarks.bench_replay import BUDGET, CLOSE, Grid, nearest, replay, search_space
+from benchmarks.bench_replay import BUDGET, CLOSE, TABLE, Grid, nearest, read_grid, replay, search_space
 
 from semtune.networks import ARCHITECTURES
 from semtune.results import EpochResult
@@ -79,3 +79,16 @@ def test_a_diverged_curve_is_never_returned(grid):
 def test_a_point_of_the_continuous_space_meets_the_nearest_curve(grid):
     assert nearest(grid, {"architecture": "pacf", "learning_rate": 9e-4}) == BEST
     assert nearest(grid, {"architecture": "pacf", "learning_rate": 5e-4}) == ("pacf", 10**-3.5)
+
+
+def test_the_recorded_table_is_whole():
+    table = read_grid(TABLE)
+    assert set(table.architectures) == {entry.name for entry in ARCHITECTURES}
+    assert (len(table.learning_rates), len(table.curves)) == (8, 6 * 8)
+    for curves in table.curves.values():
+        assert len(curves) == 3
+        for recorded in curves:
+            assert [each.epoch for each in recorded] == list(range(1, len(recorded) + 1))
+            assert all(math.isfinite(each.training_rmse) and each.seconds > 0 for each in recorded)
+    short = sum(len(recorded) < table.epochs for curves in table.curves.values() for recorded in curves)
+    assert TABLE.read_text("utf-8").count(",nan,nan,") == short  # diverged, and marked so

@@ -1,5 +1,7 @@
 """The promoted scorer in use."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,15 @@ import torch
 from conftest import grain_texture
 from small_search import placed, write_small_table
 
+from semtune import scoring
 from semtune.config import Hyperparameters
 from semtune.dataset.frames import open_frames
-from semtune.errors import ConfigError, DatasetError, SearchError
+from semtune.engines import choice
+from semtune.engines.choice import EngineTrial, surroundings, write_trials
+from semtune.errors import ConfigError, DatasetError, SearchError, UnknownNameError
 from semtune.images import write_png
-from semtune.scoring import Scorer, image_files
-from semtune.training.checkpoint import write_weights
+from semtune.scoring import Scorer, image_files, score_files
+from semtune.training.checkpoint import read_weights, write_tensors, write_weights
 from semtune.training.fit import fit, prepare_step, score_with_and_without_controls
 
 SETTINGS = Hyperparameters(architecture="pacf", learning_rate=1e-3, batch_size=4, crop=64, epochs=1)
@@ -168,6 +173,82 @@ def test_a_plain_image_has_no_control_parameters(scorer, frame, tmp_path):
     scored = scorer.score_file(tmp_path / "plain.png", {})
     assert (scored.controls, scored.missing) == ({}, NAMES)
     assert scored.score == round(scorer.score(frame), 3)
+
+
+# Which engine
+
+
+FOLDED = EngineTrial("folded", "float32", 1.0, 1.0, 0.0, True)
+EAGER = EngineTrial("eager", "float32", 0.0, 100.0, 0.0, True)
+
+
+@pytest.fixture
+def champion(trained, tmp_path):
+    """A scorer whose weights have a folder of their own, where races are kept; and a frame to score."""
+    path = tmp_path / "champion" / "weights.safetensors"
+    path.parent.mkdir()
+    shutil.copy(trained[1]["measured"], path)
+    return Scorer.from_weights(path)
+
+
+@pytest.fixture
+def files(frame, tmp_path):
+    for number in range(12):
+        write_png(tmp_path / f"{number:02}.png", np.roll(frame, number, 1))
+    return sorted(tmp_path.glob("*.png"))
+
+
+def engines_of(scored):
+    return [each.engine for each in scored]
+
+
+def test_a_few_frames_are_scored_eagerly_and_no_race_is_held(champion, files):
+    assert engines_of(score_files(champion, files, {})) == ["eager, float32"] * 12
+    assert not champion.races.exists()
+
+
+def test_a_race_is_held_where_it_pays_and_kept(champion, files, monkeypatch):
+    monkeypatch.setattr(scoring, "race_pays", lambda frames, seconds: frames == 11)
+    scored = score_files(champion, files, {})
+    kept = json.loads(champion.races.read_text())
+    (trials,) = kept.values()
+    best = min((each for each in trials if each["exact"]), key=lambda each: each["milliseconds"])
+    assert engines_of(scored) == ["eager, float32"] + [f"{best['engine']}, float32"] * 11
+    assert list(kept) == [surroundings(torch.device("cpu"))] or torch.cuda.is_available()
+    eager = score_files(champion, files, {}, "eager")
+    assert [each.score for each in scored] == pytest.approx([each.score for each in eager], abs=2e-3)
+
+
+def test_what_a_race_told_is_reckoned_with(champion, files):
+    write_trials(champion.races, surroundings(champion.network.control_mean.device), [EAGER, FOLDED])
+    assert engines_of(score_files(champion, files, {})) == ["folded, float32"] * 12
+    assert engines_of(score_files(champion, files[:3], {})) == ["eager, float32"] * 3
+
+
+def test_a_race_with_other_libraries_does_not_count(champion, files, monkeypatch):
+    write_trials(champion.races, surroundings(champion.network.control_mean.device), [EAGER, FOLDED])
+    monkeypatch.setattr(choice, "version", lambda package: "0.1")
+    assert engines_of(score_files(champion, files, {})) == ["eager, float32"] * 12
+
+
+def test_an_engine_can_be_named(champion, files):
+    named = score_files(champion, files[:2], {"brightness": 50.0}, "folded")
+    assert engines_of(named) == ["folded, float32"] * 2
+    plain = score_files(champion, files[:2], {"brightness": 50.0})
+    assert [each.score for each in named] == pytest.approx([each.score for each in plain], abs=2e-3)
+    with pytest.raises(UnknownNameError, match="no engine named 'foldet'; did you mean 'folded'"):
+        score_files(champion, files[:2], {}, "foldet")
+
+
+def test_bfloat16_is_used_if_the_network_was_tested_in_it(trained, tmp_path, files):
+    tensors, facts = read_weights(trained[1]["measured"])
+    write_tensors(tensors, {**facts, "precision": "bfloat16"}, tmp_path / "low.safetensors")
+    low = Scorer.from_weights(tmp_path / "low.safetensors")
+    scored = score_files(low, files[:2], {}, "folded")
+    assert engines_of(scored) == ["folded, bfloat16"] * 2
+    plain = score_files(low, files[:2], {})
+    assert engines_of(plain) == ["eager, float32"] * 2
+    assert [each.score for each in scored] == pytest.approx([each.score for each in plain], abs=0.05)
 
 
 # Which files

@@ -9,6 +9,7 @@ import torch
 from small_search import write_small_table
 
 from semtune.config import Hyperparameters, TrialTask
+from semtune.engines import ENGINES
 from semtune.predictions import read_predictions
 from semtune.results import judge
 from semtune.search.worker import CHECKPOINT, PREDICTIONS, WEIGHTS, WarmWorker
@@ -95,6 +96,7 @@ def test_a_search_reports_every_epoch_and_leaves_weights(task_of, table):
         "score_range": [0.0, 10.0],
         "dataset_digest": table.digest,
         "dataset_origin": "measured",
+        "precision": "float32",
         "trial": "trial-0000",
         "last_epoch": reports[-1]["epoch"],
     }
@@ -241,10 +243,14 @@ def test_a_measurement_tells_milliseconds_and_where(task_of):
         "milliseconds_per_image",
         "milliseconds_per_image_p95",
         "milliseconds_per_image_batch32",
+        "milliseconds_per_image_batch32_p95",
     }
     assert 0 < figures["milliseconds_per_image"] <= figures["milliseconds_per_image_p95"]
-    assert figures["milliseconds_per_image_batch32"] > 0
-    assert "float32" in report["timed"]["device"]
+    batch, slow = (figures[f"milliseconds_per_image_batch32{end}"] for end in ("", "_p95"))
+    assert 0 < batch <= slow
+    *_, precision, engine = report["timed"]["device"].split(", ")
+    assert precision == "float32"  # as the trial was tested
+    assert engine in ENGINES.names
     if not torch.cuda.is_available():
         assert "1 thread" in report["timed"]["device"]
 

@@ -272,7 +272,7 @@ class Director:
         if self._interrupted:
             self.ended(trial, "interrupted")
             return
-        self._add(TrialDied(trial=trial, message=message))
+        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory"))
         if not may_be_tried_again(self.record.trials[trial]):
             self.ended(trial, reason, message)
         self._live.pop(trial, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.air._internal import usage
-from ray.exceptions import OutOfMemoryError, RayTaskError
-from ray.tune.execution import class_cache
+from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -30,9 +29,13 @@ from semtune.search.packing import Allotment, ProbeFile, allot, settings_to_prob
 from semtune.search.prober import companies, surroundings
 from semtune.search.space import SearchSpace
 from semtune.search.trainable import TASK, RayTrial
+from semtune.search.tune_habits import break_habits
 
 _LABEL, _PLACE = "trial", "place"
 """Keys of Tune's configuration of a trial: its name, and what it takes."""
+_COLOUR = re.compile(r"\x1b\[\d*m")
+_LOW = "running low on memory"  # so Ray says that its memory monitor killed a worker
+_RAISED = "ray::"  # so Ray begins the traceback of an exception in a worker
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,15 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        name, error = trial.config[_LABEL], trial.get_pickled_error()
+        name, error = trial.config[_LABEL], _error_of(trial)
         if name in self._hung:
             self._end(name, "hung", f"no epoch for {self._heartbeat.limit:g} s (--heartbeat)")
-        elif isinstance(error, RayTaskError):
-            self._end(name, "error", str(error))
+        elif _RAISED in error and _LOW not in error:
+            self._end(name, "error", error)
         else:
             self._forget(name)
-            self._director.died(name, "lost", f"the process of the trial died: {error}")
+            reason: StopReason = "out_of_memory" if _LOW in error else "lost"
+            self._director.died(name, reason, f"the process of the trial died: {error}")
 
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
@@ -199,9 +203,7 @@ def run(
     Raises:
         SearchError: If the cluster has too little for one trial.
     """
-    usage.tag_callbacks = _count_no_callbacks
-    if resources.address is None:
-        _share_started_workers()
+    break_habits(local=resources.address is None)
     allotment = _allot(resources, director.space, probes)
     # Tune starts the workers of a custom searcher one after the other unless told otherwise.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
@@ -258,25 +260,18 @@ def _tell(director: Director, report: dict[str, Any]) -> None:
         director.noted(note)
 
 
+def _error_of(trial: Trial) -> str:
+    """What Tune wrote down of an error; its own functions look where it will be copied later."""
+    if not trial.error_file:
+        return "no word of why"
+    _, _, text = Path(trial.error_file).read_text("utf-8").partition("\n")  # behind Tune's own line
+    return _COLOUR.sub("", text)
+
+
 def _epoch(result: dict[str, Any]) -> EpochResult | None:
     flat = {key.removeprefix("epoch/"): value for key, value in result.items() if key.startswith("epoch/")}
     found = result.get("epoch") or flat
     return EpochResult(**found) if found else None
-
-
-def _count_no_callbacks(callbacks: object) -> bool:
-    """Stand in for Tune's telemetry, which imports MLflow to count callbacks, even where telemetry is off."""
-    return False
-
-
-def _share_started_workers() -> None:
-    """Let trials run in the worker processes that Ray started in advance.
-
-    Tune asks for processes with some variables in their environment, and Ray starts these anew. On this
-    machine all processes inherit the driver's environment, so they can do without the request.
-    """
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
 
 
 def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:

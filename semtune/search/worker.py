@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 
@@ -23,7 +22,6 @@ from semtune.errors import DivergedError
 from semtune.files import disk_trouble
 from semtune.predictions import write_predictions
 from semtune.results import EpochResult, judge, rmse
-from semtune.timing import describe_processor, time_calls
 from semtune.training.checkpoint import (
     read_checkpoint,
     read_facts,
@@ -32,14 +30,9 @@ from semtune.training.checkpoint import (
     write_weights,
 )
 from semtune.training.data import TrainingData, place, training_device, whereabouts
-from semtune.training.fit import (
-    fit,
-    prepare_step,
-    score_samples,
-    score_with_and_without_controls,
-    step_key,
-)
+from semtune.training.fit import fit, prepare_step, score_with_and_without_controls, step_key
 from semtune.training.kept import KeptSteps
+from semtune.training.measure import measure_scorer
 from semtune.training.samples import SampleTable, read_samples
 from semtune.training.step import TrainingStep
 from semtune.workspace import CHECKPOINT, PREDICTIONS, WEIGHTS
@@ -47,7 +40,6 @@ from semtune.workspace import CHECKPOINT, PREDICTIONS, WEIGHTS
 _CHECKPOINT_SHARE = 0.02  # of the training time that may go into checkpoints
 _KEPT_BYTES = 512 * 2**20  # of steps kept for later trials on a CPU: PACF and ResNets, not a VGG
 _KEPT_SHARE = 0.25  # of the worker's memory on a GPU, for the same
-_SECONDS = 0.5  # to time a scorer for
 _DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
 Report = dict[str, Any]
 """`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `notes` (what a user should
@@ -188,7 +180,7 @@ class WarmWorker:
                 trained, writing, self._unsaved = 0.0, time.perf_counter() - start, None
             last = result
             yield result
-        write_weights(step.network, _facts(task, table, last), folder / WEIGHTS)
+        write_weights(step.network, _facts(task, table, step, last), folder / WEIGHTS)
         self._unsaved = None
 
     def _given_away(self) -> TrainingStep | None:
@@ -212,28 +204,13 @@ class WarmWorker:
         self._step = step
         weights, _ = read_weights(Path(task.trial_folder) / WEIGHTS)
         step.network.load_state_dict(weights)
-        rows = np.resize(data.test, 32)
-        # Scores come back to the host, so a call ends when the device has done its work.
-        single = time_calls(lambda: score_samples(step, data, rows[:1], task.hyperparameters), _SECONDS)
-        batch = time_calls(lambda: score_samples(step, data, rows, task.hyperparameters), _SECONDS)
-        figures = {
-            "milliseconds_per_image": single.median,
-            "milliseconds_per_image_p95": single.p95,
-            "milliseconds_per_image_batch32": batch.median / len(rows),
-        }
-        return {"timed": {"figures": figures, "device": _describe(data.device, step, task)}}
+        figures, device = measure_scorer(step.network, data, task.hyperparameters, step.key.bfloat16)
+        return {"timed": {"figures": figures, "device": device}}
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     """Tell whether memory of the host or of a device ran out; torch says so of the host only in words."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def _describe(device: torch.device, step: TrainingStep, task: TrialTask) -> str:
-    """Name what a scorer was timed on, precision included."""
-    precision = "bfloat16" if step.key.bfloat16 else "float32"
-    where = torch.cuda.get_device_name(device) if device.type == "cuda" else describe_processor(task.threads)
-    return f"{where}, {precision}"
 
 
 def _is_trained(task: TrialTask) -> bool:
@@ -244,7 +221,9 @@ def _is_trained(task: TrialTask) -> bool:
     )
 
 
-def _facts(task: TrialTask, table: SampleTable, last: EpochResult | None) -> dict[str, Any]:
+def _facts(
+    task: TrialTask, table: SampleTable, step: TrainingStep, last: EpochResult | None
+) -> dict[str, Any]:
     """What is needed to rebuild and use the scorer."""
     return {
         "hyperparameters": task.hyperparameters.model_dump(),
@@ -252,6 +231,7 @@ def _facts(task: TrialTask, table: SampleTable, last: EpochResult | None) -> dic
         "score_range": list(table.score_range),
         "dataset_digest": table.digest,
         "dataset_origin": table.origin,
+        "precision": "bfloat16" if step.key.bfloat16 else "float32",
         "trial": task.trial,
         "last_epoch": asdict(last) if last else None,
     }

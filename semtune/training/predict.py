@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from semtune.engines.native import ScoreCrops
 from semtune.images import tiles
 from semtune.networks.head import ScoreNetwork
 from semtune.training.augmentation import FramePixels, as_grey_levels
@@ -24,6 +25,7 @@ def predict(
     tiles_per_frame: int,
     score_range: tuple[float, float],
     bfloat16: bool = False,
+    score_crops: ScoreCrops | None = None,
 ) -> NDArray[np.float64]:
     """Score whole frames.
 
@@ -37,6 +39,7 @@ def predict(
         tiles_per_frame: Most tiles to average.
         score_range: Lowest and highest score; predictions are clipped to it.
         bfloat16: Whether to compute in bfloat16.
+        score_crops: Computes the network's scores instead of it, in whatever precision it was prepared for.
 
     Returns:
         Predicted scores, shape (n,) or (sets, n); higher is better; NaN where an answer is not finite.
@@ -51,7 +54,11 @@ def predict(
             part = geometry[start : start + CROPS_AT_ONCE].to(frames.pixels.device)
             crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], part[:, 3], crop)
             members = owner[start : start + CROPS_AT_ONCE].to(device)
-            features = network.features(as_grey_levels(crops.to(device)))
+            crops = crops.to(device)
+            if score_crops is not None:
+                parts.append(torch.stack([score_crops(crops, each[members]) for each in sets]))
+                continue
+            features = network.features(as_grey_levels(crops))
             parts.append(torch.stack([network.join(features, each[members]) for each in sets]))
     tile_scores = torch.cat(parts, 1).double().cpu().numpy()
     scores = frame_scores(tile_scores, owner.numpy(), len(rows), score_range)
@@ -79,6 +86,13 @@ def frame_scores(
     mean = sums / np.bincount(owner, minlength=frames)
     # An infinite answer is none: clipped, it would hide that the network diverged.
     return np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
+
+
+def cut_tiles(frames: FramePixels, row: int, crop: int, tiles_per_frame: int) -> Tensor:
+    """Cut the tiles of one frame as `predict` does, uint8, shape (tiles, 1, crop, crop)."""
+    geometry, _ = tile_geometry(frames, np.array([row]), crop, tiles_per_frame)
+    row_of, top, left, symmetry = geometry.to(frames.pixels.device).T
+    return frames.cut(row_of, top, left, symmetry, crop)
 
 
 def tile_geometry(

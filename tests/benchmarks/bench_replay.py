@@ -40,6 +40,8 @@ VARIANTS = {
     "TPE alone": ("tpe", "none"),
     "random alone": ("random", "none"),
 }
+BLOCKS = {"": (False, BUDGET), ", log": (True, BUDGET), ", log, half": (True, BUDGET / 2)}
+"""Blocks of the table: whether the learning rate is a continuous range, and the share of the epochs."""
 Configuration = tuple[str, float]
 Curve = tuple[EpochResult, ...]
 """One training, epoch by epoch; shorter than the others where it diverged."""
@@ -106,15 +108,16 @@ class Found:
 
 
 def run() -> dict[str, Any]:
-    """Regret by variant and paired differences, on the grid's points and on a continuous learning rate."""
+    """Regret by variant and paired differences, in each block."""
     grid = read_grid(TABLE)
     figures: dict[str, Any] = {"best": "{} {:g}".format(*grid.best), "its RMSE": grid.mean_rmse(grid.best)}
     figures["whole grid"] = row(grid, [whole_grid(grid, seed) for seed in range(SEARCHES)])
-    for name, continuous in {"": False, ", log": True}.items():
+    for name, (continuous, budget) in BLOCKS.items():
         start = time.perf_counter()
         found = {
             variant + name: [
-                replay(grid, search_space(grid, *settings, continuous), seed) for seed in range(SEARCHES)
+                replay(grid, search_space(grid, *settings, continuous, budget), seed, budget)
+                for seed in range(SEARCHES)
             ]
             for variant, settings in VARIANTS.items()
         }
@@ -138,7 +141,9 @@ def read_grid(table: Path) -> Grid:
     return Grid(listed, max(len(curve) for seeds in listed.values() for curve in seeds))
 
 
-def search_space(grid: Grid, sampler: str, scheduler: str, continuous: bool) -> SearchSpace:
+def search_space(
+    grid: Grid, sampler: str, scheduler: str, continuous: bool, budget: float = BUDGET
+) -> SearchSpace:
     """The grid as a search space: its learning rates as a choice, or as a range that is rounded to them."""
     rates = np.array(grid.learning_rates)
     half = (rates[1] / rates[0]) ** 0.5
@@ -148,7 +153,7 @@ def search_space(grid: Grid, sampler: str, scheduler: str, continuous: bool) -> 
         else f"{{choice: [{', '.join(f'{rate:.6e}' for rate in rates)}]}}"
     )
     # More trials than the budget affords under ASHA, some three epochs each; as many as it affords without.
-    trials = int(BUDGET * grid.all_epochs / (2 if scheduler == "asha" else grid.epochs))
+    trials = int(budget * grid.all_epochs / (2 if scheduler == "asha" else grid.epochs))
     text = f"""
 architecture: {{choice: [{", ".join(grid.architectures)}]}}
 learning_rate: {learning_rate}
@@ -160,11 +165,11 @@ scheduler: {scheduler}
     return parse_space(text, "replay", "replay")
 
 
-def replay(grid: Grid, space: SearchSpace, seed: int) -> Found:
+def replay(grid: Grid, space: SearchSpace, seed: int, budget: float = BUDGET) -> Found:
     """Play one search; `seed` is its own and that of the curves it meets."""
     record = SearchRecord()
     director = Director(space.overridden({}, {"seed": seed}), record, None, lambda event: None)
-    workers = Workers(grid, director, np.random.default_rng(seed), int(BUDGET * grid.all_epochs))
+    workers = Workers(grid, director, np.random.default_rng(seed), int(budget * grid.all_epochs))
     workers.work()
     winner = director.finalists("")[0]
     return Found(

@@ -1,17 +1,13 @@
 """Tracking to a real MLflow server that comes and goes, and the champion as `mlflow` serves it."""
 
-import os
-import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow_server import free_port, server
 
 from semtune.journal import EpochDone, SearchClosed, SearchOpened, TrialEnded, TrialStarted, TrialTested
 from semtune.results import EpochResult
@@ -33,45 +29,7 @@ pytestmark = [
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-@contextmanager
-def server(folder: Path, port: int):
-    """An MLflow server with its own database and artifacts; killed with all its workers."""
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    options = [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/m.db",
-        "--artifacts-destination",
-        f"{folder}/files",
-    ]
-    log = (folder / "log").open("ab")
-    process = subprocess.Popen(
-        [*command, *options], stdout=log, stderr=log, cwd=folder, start_new_session=True
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/health", process)
-        yield
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        log.close()
-
-
-def _wait_for(url: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(url, timeout=2).close()
-        except OSError:
-            time.sleep(0.3)
-        else:
-            return
-    raise AssertionError("the MLflow server did not start; see its log")
+    return free_port()
 
 
 @pytest.fixture
