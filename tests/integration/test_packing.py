@@ -19,6 +19,7 @@ learning_rate: {log_uniform: [1.0e-4, 1.0e-3]}
 batch_size: 4
 crop: 64
 epochs: 2
+grace_epochs: 2
 trials: 4
 """
 SMALL = Hyperparameters(architecture="pacf", batch_size=4, crop=64)
