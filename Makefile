@@ -48,5 +48,8 @@ check: setup  ## Lint, format and types
 bench: setup  ## Speed as ratios in one run, against the yardsticks and text-book forms
 	$(BIN)/python tests/benchmarks/run.py
 
+bench-gpu:  ## Training and scoring beside bare CUDA graphs; says so where there is no GPU
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/benchmarks/bench_gpu.py
+
 clean:
 	rm -rf demo benchmark-results build dist *.egg-info

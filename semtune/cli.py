@@ -19,6 +19,7 @@ from semtune.cli_options import (
     HERE,
     AddressOption,
     BudgetOption,
+    CompileOption,
     ConcurrentOption,
     FailuresOption,
     GpusOption,
@@ -30,6 +31,7 @@ from semtune.cli_options import (
     WorkspaceOption,
     cell,
     explanation,
+    parse_gpus,
     parse_heartbeat,
     parse_seconds,
     say_version,
@@ -81,11 +83,12 @@ def search(
     time_budget: BudgetOption = None,
     max_failures: FailuresOption = None,
     heartbeat: HeartbeatOption = "10m",
-    gpus_per_trial: GpusOption = None,
+    gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
+    compilation: CompileOption = "auto",
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -106,9 +109,12 @@ def search(
         hyperparameters={"epochs": epochs, "crop": crop},
         settings={"trials": trials, "seed": seed, "max_failures": max_failures},
         precision=precision,
+        compilation=compilation,
         leave_out_faulty=leave_out_faulty,
     )
-    resources = Resources(concurrent, gpus_per_trial, address, heartbeat=parse_heartbeat(heartbeat))
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place = workspace_at(workspace)
     if dry_run:
@@ -130,7 +136,7 @@ def resume(
     time_budget: BudgetOption = None,
     max_failures: FailuresOption = None,
     heartbeat: HeartbeatOption = "10m",
-    gpus_per_trial: GpusOption = None,
+    gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
@@ -141,7 +147,9 @@ def resume(
     from semtune.changes import Changes
     from semtune.search.driver import Resources
 
-    resources = Resources(concurrent, gpus_per_trial, address, heartbeat=parse_heartbeat(heartbeat))
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     _go_on(workspace, name, Changes(trials, epochs, max_failures), conditions, as_json)
 
@@ -153,7 +161,7 @@ def retry(
     concurrent: ConcurrentOption = None,
     max_failures: FailuresOption = None,
     heartbeat: HeartbeatOption = "10m",
-    gpus_per_trial: GpusOption = None,
+    gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
@@ -166,7 +174,9 @@ def retry(
 
     if not failed:
         raise ConfigError("say which trials are to run again: --failed")
-    resources = Resources(concurrent, gpus_per_trial, address, heartbeat=parse_heartbeat(heartbeat))
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
     conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
     _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
 

@@ -7,7 +7,7 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +23,10 @@ UriOption = Annotated[
     typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow server; by default a database in the workspace."),
 ]
 ConcurrentOption = Annotated[int | None, typer.Option(min=1, help="Trials at the same time.")]
-GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs a trial, fractions allowed.")]
+GpusOption = Annotated[str, typer.Option(help="GPUs a trial, such as 0.5; auto: measured.")]
+CompileOption = Annotated[
+    Literal["auto", "on", "off"], typer.Option("--compile", help="auto: where a trial is long enough.")
+]
 AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluster, e.g. auto.")]
 BudgetOption = Annotated[
     str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
@@ -64,6 +67,19 @@ def parse_heartbeat(text: str) -> float:
     if not seconds:
         raise ConfigError(f"--heartbeat: {text!r} would kill every trial; write e.g. 10m")
     return seconds
+
+
+def parse_gpus(text: str) -> float | None:
+    """Parse GPUs a trial; None for auto."""
+    if text.strip() == "auto":
+        return None
+    try:
+        gpus = float(text)
+    except ValueError:
+        gpus = -1.0
+    if not 0 <= gpus < math.inf:
+        raise ConfigError(f"--gpus-per-trial: {text!r} is no number; write auto, 1 or 0.5")
+    return gpus
 
 
 def parse_controls(text: str) -> dict[str, float]:

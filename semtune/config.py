@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Precision = Literal["auto", "float32", "bfloat16"]
+Compilation = Literal["auto", "on", "off"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -90,6 +92,9 @@ class TrialTask(BaseModel):
         samples_file: File of the samples, their split and where their decoded frames are.
         threads: CPU threads of the worker.
         precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the device has it.
+        compilation: Whether the network goes through torch.compile: `on`, `off`, or `auto` where the trial
+            is long enough to pay for it.
+        gpu_share: Share of a GPU's memory that the worker may take.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,4 +106,6 @@ class TrialTask(BaseModel):
     trial_folder: str
     samples_file: str
     threads: int
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Precision = "auto"
+    compilation: Compilation = "off"
+    gpu_share: float = Field(1.0, gt=0, le=1)

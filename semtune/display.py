@@ -16,6 +16,7 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    Noted,
     SearchOpened,
     SearchRecord,
     TrialDied,
@@ -67,7 +68,7 @@ class SearchDisplay:
             self._open()
         else:
             self._record.add(event)
-        if self._live is None:
+        if self._live is None or isinstance(event, Noted):
             line = _line(event, self._record)
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -169,7 +170,12 @@ def _line(event: Event, record: SearchRecord) -> str:
         epochs = f"{event.reason} after {len(trial.epochs)} epochs"
         return f"{event.trial}  ended     {epochs}, RMSE {rmse}  {why}".rstrip()
     if isinstance(event, TrialDied):
-        return f"{event.trial}  died      goes on from its checkpoint"
+        how = (
+            "goes on alone: too little memory beside others" if event.alone else "goes on from its checkpoint"
+        )
+        return f"{event.trial}  died      goes on {how}"
+    if isinstance(event, Noted):
+        return event.text
     if isinstance(event, TrialTested):
         return f"{event.trial}  tested    test RMSE {event.figures['test_rmse']:.3f}"
     if isinstance(event, BaselineFitted):

@@ -72,6 +72,15 @@ class TrialDied(_Event):
     event: Literal["trial_died"] = "trial_died"
     trial: str
     message: str
+    alone: bool = False
+    """Whether it ran out of memory beside others, and from now on must run alone."""
+
+
+class Noted(_Event):
+    """What a user should know about how the search runs, once."""
+
+    event: Literal["noted"] = "noted"
+    text: str
 
 
 class TrialEnded(_Event):
@@ -126,6 +135,7 @@ Event = (
     | RepeatAsked
     | EpochDone
     | TrialDied
+    | Noted
     | TrialEnded
     | TrialTested
     | TrialTimed

@@ -21,6 +21,7 @@ from semtune.events import (
     BaselineFitted,
     EpochDone,
     Event,
+    Noted,
     RepeatAsked,
     SearchClosed,
     SearchOpened,
@@ -36,7 +37,7 @@ from semtune.files import disk_trouble
 from semtune.results import EpochResult
 
 __all__ = [
-    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "RepeatAsked", "SearchClosed",
+    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "Noted", "RepeatAsked", "SearchClosed",
     "SearchOpened", "SearchRecord", "SearchState", "StopReason", "TrialDied", "TrialEnded", "TrialRecord",
     "TrialStarted", "TrialTested", "TrialTimed", "as_json", "cut_torn_line", "read_events", "read_record",
 ]  # fmt: skip
@@ -53,6 +54,8 @@ class TrialRecord:
     timed: TrialTimed | None = None
     searched: EpochResult | None = None
     """The last epoch under the scheduler: what ranks trials, unmoved by the epochs of a final."""
+    alone: bool = False
+    """Whether the trial ran out of memory beside others, and must run alone."""
     deaths: int = 0
     """Processes that died with the trial since its last new epoch."""
 
@@ -89,6 +92,7 @@ class SearchRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     baselines: dict[str, BaselineFitted] = field(default_factory=dict)
     asked: list[RepeatAsked] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     """Repeats that are wanted, started or not."""
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
@@ -107,6 +111,8 @@ class SearchRecord:
             self.closed = event
         elif isinstance(event, RepeatAsked):
             self.asked.append(event)
+        elif isinstance(event, Noted):
+            self.notes.append(event.text)
         elif event.trial in self.trials:  # else the line with its start was damaged
             self._add_to_trial(self.trials[event.trial], event)
         if self.sessions:
@@ -123,6 +129,7 @@ class SearchRecord:
             del trial.epochs[event.result.epoch - 1 :]
             trial.epochs.append(event.result)
         elif isinstance(event, TrialDied):
+            trial.alone |= event.alone
             trial.deaths += 1
         elif isinstance(event, TrialEnded):
             trial.ended = event

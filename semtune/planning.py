@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from semtune.config import Compilation, Precision
 from semtune.dataset import Dataset
 from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
@@ -28,7 +29,6 @@ from semtune.search.space import SearchSpace, parse_space, read_space
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
-Precision = Literal["auto", "float32", "bfloat16"]
 CHANGEABLE = ("trials", "epochs", "max_failures")
 """What a later session may change."""
 _PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
@@ -45,6 +45,7 @@ class SearchRequest:
     hyperparameters: Mapping[str, Value] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     precision: Precision = "auto"
+    compilation: Compilation = "auto"
     leave_out_faulty: bool = False
 
 
@@ -74,6 +75,7 @@ class SearchPlan(BaseModel):
     hyperparameters: dict[str, str | int | float | None]
     settings: dict[str, Any]
     precision: Precision = "auto"
+    compilation: Compilation = "auto"
     dataset_name: str
     dataset_folder: str
     dataset_digest: str
@@ -147,6 +149,7 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         hyperparameters=dict(request.hyperparameters),
         settings=dict(request.settings),
         precision=request.precision,
+        compilation=request.compilation,
         dataset_name=description.name or request.data.resolve().name,
         dataset_folder=str(request.data.resolve()),
         dataset_digest=dataset.digest,

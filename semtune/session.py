@@ -6,7 +6,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,10 @@ from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder
 
 if TYPE_CHECKING:
-    from semtune.search.director import Director, Order
-    from semtune.search.driver import Allotment, Resources
+    from semtune.search.director import Director
+    from semtune.search.driver import Resources
+    from semtune.search.order import Order
+    from semtune.search.packing import Allotment
 
 Observer = Callable[[Event], None]
 
@@ -104,7 +106,7 @@ def run_session(
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
-            run(director, task_of, resources, folder.trials)
+            run(director, task_of, replace(resources, precision=plan.precision), folder.trials, folder.probes)
             for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
                 take_in(baseline)
     except KeyboardInterrupt:
@@ -208,4 +210,5 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         samples_file=str(folder.samples),
         threads=allotment.cpus,
         precision=plan.precision,
+        compilation=plan.compilation,
     )

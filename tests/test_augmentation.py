@@ -72,6 +72,21 @@ def test_a_batch_is_cut_crop_by_crop():
         assert np.array_equal(crops[index, 0].numpy(), cut_one(frames, *place, 8))
 
 
+@settings(max_examples=30)
+@given(data=st.data())
+def test_indexing_and_slicing_cut_the_same(data):
+    """The one on a GPU, the other on the host."""
+    frames = random_frames()
+    size = data.draw(st.integers(1, 8))
+    rows = data.draw(st.lists(st.integers(0, 2), min_size=1, max_size=9))
+    room = [(frames[row].shape[0] - size, frames[row].shape[1] - size) for row in rows]
+    places = [(data.draw(st.integers(0, top)), data.draw(st.integers(0, left))) for top, left in room]
+    symmetries = [data.draw(st.integers(0, 7)) for _ in rows]
+    top, left = torch.tensor(places).T
+    geometry = torch.stack([torch.tensor(rows), top, left, torch.tensor(symmetries)], 1)
+    assert torch.equal(packed(frames).cut(*geometry.T, size), packed(frames).gather(geometry, size))
+
+
 # Epochs
 
 

@@ -62,11 +62,12 @@ def test_a_whole_cache_is_used_without_the_images(small_dataset, cache):
     assert len(decode_frames(dataset, cache)) == 24
 
 
-def test_a_frame_is_a_view_and_writing_to_it_never_reaches_the_cache(small_dataset, cache):
+def test_a_frame_is_a_view_that_cannot_be_written_to(small_dataset, cache):
     dataset = read_dataset(small_dataset)
     store = decode_frames(dataset, cache)
     assert np.shares_memory(store.frame(3), store.pixels)
-    store.frame(0)[:] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        store.frame(0)[:] = 1
     assert_holds(open_frames(cache, dataset.digest), dataset)
 
 

@@ -258,7 +258,7 @@ def test_a_final_that_fails_lets_the_next_best_in(tmp_path):
     play = Play(tmp_path, curve=by_number)
     play.failing = {("trial-0005", "final"): "out_of_memory"}
     play.through()
-    assert play.done("final") == ["trial-0005", "trial-0004"]
+    assert play.done("final") == ["trial-0005", "trial-0005", "trial-0004"]  # the second time alone
     assert play.record.trials["trial-0005"].reason == "out_of_memory"
     assert play.done("measure") == ["trial-0004"]
 
@@ -689,3 +689,46 @@ def test_a_repeat_that_was_wanted_before_a_death_is_started_after_it(tmp_path):
     play.through()
     assert [t.started.repeats for t in play.record.trials.values()].count("trial-0002") == 1
     assert play.record.pending == []
+
+
+# Memory
+
+
+def test_a_trial_without_memory_goes_on_alone(tmp_path):
+    """In company it is put back, which is no failure; others wait until it has its place."""
+    play = Play(tmp_path)
+    first, second = play.order(), play.order()
+    play.director.ended(first.trial, "out_of_memory", "CUDA out of memory")
+    assert play.record.trials[first.trial].reason is None
+    again = play.director.next_order()
+    assert (again.trial, again.alone) == (first.trial, True)
+    assert play.director.next_order() is None
+    play.director.epoch_done(again.trial, EpochResult(1, 1.0, 1.0, 10, 1.0))
+    assert not play.director.next_order().alone
+    assert not second.alone
+
+
+def test_a_trial_without_memory_even_alone_has_failed(tmp_path):
+    play = Play(tmp_path)
+    first = play.order()
+    for _ in range(2):
+        play.director.ended(first.trial, "out_of_memory", "CUDA out of memory")
+        first = play.director.next_order()
+    assert play.record.trials["trial-0000"].reason == "out_of_memory"
+    assert first.trial == "trial-0001"
+
+
+def test_a_resumed_search_remembers_who_must_be_alone(tmp_path):
+    play = Play(tmp_path)
+    first = play.order()
+    play.director.ended(first.trial, "out_of_memory")
+    play.take_up()
+    assert play.director.next_order().alone
+
+
+def test_a_note_is_made_once(tmp_path):
+    play = Play(tmp_path)
+    for _ in range(2):
+        play.director.noted("31 GB of frames: read from disk as they are needed")
+        play.take_up()
+    assert play.record.notes == ["31 GB of frames: read from disk as they are needed"]

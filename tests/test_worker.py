@@ -307,3 +307,46 @@ def test_a_failed_trial_leaves_no_checkpoint_of_its_ruin(task_of):
     if file_of(task, CHECKPOINT).exists():
         weights, _ = read_weights(file_of(task, CHECKPOINT))
         assert all(np.isfinite(tensor.float().numpy()).all() for tensor in weights.values())
+
+
+# Steps and memory
+
+
+def test_a_search_that_alternates_between_shapes_keeps_their_steps(task_of):
+    worker = WarmWorker()
+    first = [task_of(trial="a"), task_of(trial="b", crop=72)]
+    for task in first:
+        reports_of(task, worker)
+    again, fresh = task_of(trial="again", seed=5), task_of(trial="fresh", seed=5)
+    (kept,) = worker._kept._steps.values()
+    reports_of(again, worker)
+    assert worker._step is kept
+    reports_of(fresh)
+    assert_same_weights(again, fresh)
+
+
+def test_a_trial_without_memory_says_so_and_leaves_the_memory_to_others(task_of, monkeypatch):
+    worker = WarmWorker()
+    reports_of(task_of(trial="before"), worker)
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.nn.Module, "train", out_of_memory)
+        (report,) = reports_of(task_of(trial="large", crop=72), worker)
+    assert report["reason"] == "out_of_memory"
+    assert "OutOfMemoryError" in report["message"]
+    assert worker._step is None
+    assert not worker._kept._steps
+    after, fresh = task_of(trial="after"), task_of(trial="fresh")
+    reports_of(after, worker)
+    reports_of(fresh)
+    assert_same_weights(after, fresh)
+
+
+def out_of_memory(*_):
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_what_a_user_should_know_is_told_once(task_of, monkeypatch):
+    monkeypatch.setattr("semtune.search.worker.whereabouts", lambda data: "31 GB of frames: read from disk")
+    worker = WarmWorker()
+    reports = reports_of(task_of(), worker) + reports_of(task_of(trial="next"), worker)
+    assert [report.get("notes") for report in reports] == [["31 GB of frames: read from disk"], *[None] * 5]

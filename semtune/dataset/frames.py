@@ -8,6 +8,7 @@ a size that it does not tell, the cache is taken for unfinished and made anew.
 from __future__ import annotations
 
 import json
+import mmap
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +35,7 @@ _BATCH = 4
 
 @dataclass(frozen=True, eq=False)
 class FrameStore:
-    """Decoded frames on disk, mapped into memory; writing to them never reaches the file."""
+    """Decoded frames on disk, mapped into memory, read-only."""
 
     pixels: NDArray[np.uint8]
     """Grey levels of all frames end to end, shape (pixels,)."""
@@ -42,6 +43,8 @@ class FrameStore:
     """Where each frame starts in `pixels`, shape (frames,)."""
     heights: NDArray[np.int64]
     widths: NDArray[np.int64]
+    mapping: mmap.mmap
+    """What `pixels` looks into."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -98,11 +101,14 @@ def _open(cache_folder: Path, digest: str, frames: int | None = None) -> FrameSt
         ends = np.cumsum(heights * widths)
         path = _pixels_path(cache_folder, digest)
         complete = path.stat().st_size == ends[-1] and len(ends) == (frames or len(ends))
-        # Copy-on-write: torch takes only writable arrays; the file itself can never be changed through it.
-        pixels = np.memmap(path, np.uint8, mode="c") if complete and index["format"] == FORMAT else None
+        if not complete or index["format"] != FORMAT:
+            return None
+        with path.open("rb") as file:
+            # Read-only: a private writable mapping larger than memory is refused by the system.
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return None if pixels is None else FrameStore(pixels, ends - heights * widths, heights, widths)
+    return FrameStore(np.frombuffer(mapping, np.uint8), ends - heights * widths, heights, widths, mapping)
 
 
 def _write_cache(dataset: Dataset, cache_folder: Path) -> None:

@@ -1,8 +1,7 @@
 """Decides what runs next, what stops and who is a finalist. Pure bookkeeping: no Ray, no MLflow.
 
 Trials are dealt evenly to the strata; ASHA and TPE compare only within one. When a stratum's trials have
-ended, its best go on to the last epoch and meet the test frames; when all have, they are timed one by
-one, with nothing else running.
+ended, its best go on to the last epoch and meet the test frames; when all have, each is timed alone.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from semtune.config import Hyperparameters
 from semtune.journal import (
     FAILURES,
     EpochDone,
     Event,
+    Noted,
     SearchRecord,
     StopReason,
     TrialDied,
@@ -37,20 +36,9 @@ from semtune.search.judgement import (
     rank,
     why_give_up,
 )
+from semtune.search.order import Order, Role
 from semtune.search.space import SearchSpace
 from semtune.search.strata import Strata
-
-Role = Literal["search", "final", "measure"]
-
-
-@dataclass(frozen=True)
-class Order:
-    """Have a worker do this."""
-
-    trial: str
-    role: Role
-    hyperparameters: Hyperparameters
-    seed: int
 
 
 @dataclass
@@ -71,6 +59,7 @@ class Director:
     emit: Callable[[Event], None]
     seconds: float | None = None
     _live: dict[str, Role] = field(default_factory=dict)
+    _lonely: set[str] = field(default_factory=set)  # wait for a place of their own, which others would take
     _interrupted: bool = False
     _trouble: str = ""
     _start: float = field(default_factory=time.monotonic)
@@ -90,7 +79,7 @@ class Director:
 
     def next_order(self) -> Order | None:
         """Return the next order, or None if nothing can start before something ends."""
-        if self._interrupted:
+        if self._interrupted or self._lonely:
             return None
         return self._unfinished_trial() or self._new_trial() or self._final() or self._measurement()
 
@@ -106,7 +95,7 @@ class Director:
 
     @property
     def busy(self) -> int:
-        """Number of orders that workers are carrying out."""
+        """Orders at work."""
         return len(self._live)
 
     @property
@@ -209,8 +198,9 @@ class Director:
 
     def _order(self, trial: TrialRecord, role: Role) -> Order:
         self._live[trial.name] = role
-        hyperparameters = Hyperparameters.model_validate(trial.started.hyperparameters)
-        return Order(trial.name, role, hyperparameters, trial.started.seed)
+        self._lonely |= {trial.name} if trial.alone else set()
+        settings = Hyperparameters.model_validate(trial.started.hyperparameters)
+        return Order(trial.name, role, settings, trial.started.seed, trial.alone)
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
@@ -231,6 +221,7 @@ class Director:
     def epoch_done(self, trial: str, result: EpochResult) -> StopReason | None:
         """Record an epoch, unless it is known; returns why the trial must stop now, or None."""
         record = self.record.trials[trial]
+        self._lonely.discard(trial)
         if not is_known(record.epochs, result):
             self._add(EpochDone(trial=trial, result=result))
         if self._live.get(trial) != "search":
@@ -259,6 +250,9 @@ class Director:
     def ended(self, trial: str, reason: StopReason, message: str = "") -> None:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
+        self._lonely.discard(trial)
+        if reason == "out_of_memory" and role in ("search", "final") and not self.record.trials[trial].alone:
+            return self._add(TrialDied(trial=trial, message=message, alone=True))
         message = message or explanation(reason)
         if role == "search":
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
@@ -278,15 +272,21 @@ class Director:
         if self._interrupted:
             self.ended(trial, "interrupted")
             return
-        self._add(TrialDied(trial=trial, message=message))
+        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory"))
         if not may_be_tried_again(self.record.trials[trial]):
             self.ended(trial, reason, message)
         self._live.pop(trial, None)
+        self._lonely.discard(trial)
 
     def all_died(self, reason: StopReason, message: str) -> None:
-        """Record the death of the processes of all live trials."""
+        """Record the death of all live trials' processes."""
         for trial in list(self._live):
             self.died(trial, reason, message)
+
+    def noted(self, text: str) -> None:
+        """Record what a user should know, unless it is known."""
+        if text not in self.record.notes:
+            self._add(Noted(text=text))
 
     def _add(self, event: Event) -> None:
         self.record.add(event)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -15,22 +14,25 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.air._internal import usage
 from ray.exceptions import OutOfMemoryError
-from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from semtune.config import TrialTask
-from semtune.errors import SearchError
+from semtune.config import Precision, TrialTask
 from semtune.journal import StopReason
 from semtune.results import EpochResult
-from semtune.search.director import Director, Order
+from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
+from semtune.search.order import Order
+from semtune.search.packing import Allotment, ProbeFile, allot, settings_to_probe
+from semtune.search.prober import companies, surroundings
+from semtune.search.space import SearchSpace
 from semtune.search.trainable import TASK, RayTrial
+from semtune.search.tune_habits import break_habits
 
-_LABEL = "trial"
+_LABEL, _PLACE = "trial", "place"
+"""Keys of Tune's configuration of a trial: its name, and what it takes."""
 _COLOUR = re.compile(r"\x1b\[\d*m")
 _LOW = "running low on memory"  # so Ray says that its memory monitor killed a worker
 _RAISED = "ray::"  # so Ray begins the traceback of an exception in a worker
@@ -43,21 +45,12 @@ class Resources:
     concurrent: int | None = None
     """Trials at the same time; by default as many as fit."""
     gpus_per_trial: float | None = None
-    """By default one GPU a trial where there are any."""
+    """By default as probes of each architecture find best, where there are GPUs."""
     address: str | None = None
     """Of a running Ray cluster; by default one is started on this machine."""
-    precision: str = "auto"
+    precision: Precision = "auto"
     heartbeat: float = 600.0
     """Seconds without an epoch after which a trial hangs and its process is killed."""
-
-
-@dataclass(frozen=True)
-class Allotment:
-    """How trials are laid out on the cluster."""
-
-    concurrent: int
-    cpus: int
-    gpus: float
 
 
 class _NotInSnapshots:
@@ -70,16 +63,24 @@ class _NotInSnapshots:
 class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
     """Hands the director's orders to Tune."""
 
-    def __init__(self, director: Director, concurrent: int, task_of: Callable[[Order], TrialTask]) -> None:
+    def __init__(
+        self, director: Director, allotment: Allotment, task_of: Callable[[Order, Allotment], TrialTask]
+    ) -> None:
         super().__init__(metric="validation_rmse", mode="min")
-        self._director, self._concurrent, self._task_of = director, concurrent, task_of
+        self._director, self._allotment, self._task_of = director, allotment, task_of
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._director.busy >= self._concurrent:
+        if self._director.busy >= self._allotment.concurrent:
             return None
         order = self._director.next_order()
         if order:
-            return {_LABEL: order.trial, TASK: self._task_of(order).model_dump()}
+            cpus, gpus = self._allotment.of(order.hyperparameters.architecture, order.alone)
+            task = self._task_of(order, self._allotment)
+            return {
+                _LABEL: order.trial,
+                _PLACE: {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus},
+                TASK: task.model_copy(update={"gpu_share": min(1.0, gpus or 1.0)}).model_dump(),
+            }
         return None if self._director.busy else str(Searcher.FINISHED)
 
     def on_trial_complete(
@@ -104,6 +105,7 @@ class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         name = trial.config[_LABEL]
+        _tell(self._director, result)
         epoch = _epoch(result)
         reason = self._director.epoch_done(name, epoch) if epoch else None
         if reason is None:
@@ -146,6 +148,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         if name in self._verdicts.stopped:
             self._end(name, self._verdicts.stopped.pop(name), "")
             return
+        _tell(self._director, last)
         epoch = _epoch(last)
         if epoch:
             self._director.epoch_done(name, epoch)
@@ -184,6 +187,7 @@ def run(
     task_of: Callable[[Order, Allotment], TrialTask],
     resources: Resources,
     trials_folder: Path,
+    probes: Path | None = None,
     trainable: type[tune.Trainable] = RayTrial,
 ) -> None:
     """Run a search on the connected cluster until the director has no more orders.
@@ -193,20 +197,18 @@ def run(
         task_of: Turns an order into what a worker needs.
         resources: What may be used.
         trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
+        probes: File of what was measured of trials that share a GPU; None to measure nothing.
         trainable: What the workers run.
 
     Raises:
         SearchError: If the cluster has too little for one trial.
     """
-    usage.tag_callbacks = _count_no_callbacks
-    if resources.address is None:
-        _share_started_workers()
-    allotment = _allot(resources)
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what failed is in our journal
+    break_habits(local=resources.address is None)
+    allotment = _allot(resources, director.space, probes)
     # Tune starts the workers of a custom searcher one after the other unless told otherwise.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(allotment.concurrent)
-    workers = tune.with_resources(trainable, {"cpu": allotment.cpus, "gpu": allotment.gpus})
-    proposals = _Proposals(director, allotment.concurrent, lambda order: task_of(order, allotment))
+    workers = tune.with_resources(trainable, _place)
+    proposals = _Proposals(director, allotment, task_of)
     verdicts = _Verdicts(director)
 
     def endings() -> _Endings:
@@ -248,6 +250,16 @@ def _fit(
     return None
 
 
+def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """What Tune must reserve for a trial."""
+    return tune.PlacementGroupFactory([config[_PLACE]])
+
+
+def _tell(director: Director, report: dict[str, Any]) -> None:
+    for note in report.get("notes", ()):
+        director.noted(note)
+
+
 def _error_of(trial: Trial) -> str:
     """What Tune wrote down of an error; its own functions look where it will be copied later."""
     if not trial.error_file:
@@ -262,33 +274,15 @@ def _epoch(result: dict[str, Any]) -> EpochResult | None:
     return EpochResult(**found) if found else None
 
 
-def _count_no_callbacks(callbacks: object) -> bool:
-    """Stand in for Tune's telemetry, which imports MLflow to count callbacks, even where telemetry is off."""
-    return False
-
-
-def _share_started_workers() -> None:
-    """Let trials run in the worker processes that Ray started in advance.
-
-    Tune asks for processes with some variables in their environment, and Ray starts these anew. On this
-    machine all processes inherit the driver's environment, so they can do without the request.
-    """
-    class_cache.DEFAULT_ENV_VARS.clear()
-    class_cache.ENV_VARS_TO_PROPAGATE.clear()
-
-
-def _allot(resources: Resources) -> Allotment:
-    """Lay trials out: on GPUs one a trial, else one a CPU core, unless asked otherwise."""
+def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:
+    """Lay trials out; on GPUs by what probes find, unless the user said how."""
     available = ray.cluster_resources()
     cpus, gpus = int(available.get("CPU", 1)), float(available.get("GPU", 0))
-    per_trial = resources.gpus_per_trial if resources.gpus_per_trial is not None else min(gpus, 1.0)
-    if per_trial > gpus:
-        raise SearchError(
-            f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial"
-        )
-    fitting = int(gpus / per_trial) if per_trial else cpus
-    concurrent = max(1, min(resources.concurrent or fitting, fitting, cpus))
-    return Allotment(concurrent, max(1, cpus // concurrent), per_trial)
+    sharing: dict[str, int] = {}
+    if probes and gpus and resources.gpus_per_trial is None and space.settings.trials > gpus:
+        known = ProbeFile(probes, surroundings())
+        sharing = companies(settings_to_probe(space), resources.precision, known)
+    return allot(cpus, gpus, resources.concurrent, resources.gpus_per_trial, sharing)
 
 
 def _prune(trials_folder: Path, names: list[str]) -> None:

@@ -29,17 +29,21 @@ from semtune.training.checkpoint import (
     write_checkpoint,
     write_weights,
 )
-from semtune.training.data import TrainingData, place
-from semtune.training.fit import fit, prepare_step, score_with_and_without_controls
+from semtune.training.data import TrainingData, place, training_device, whereabouts
+from semtune.training.fit import fit, prepare_step, score_with_and_without_controls, step_key
+from semtune.training.kept import KeptSteps
 from semtune.training.measure import measure_scorer
 from semtune.training.samples import SampleTable, read_samples
 from semtune.training.step import TrainingStep
 from semtune.workspace import CHECKPOINT, PREDICTIONS, WEIGHTS
 
 _CHECKPOINT_SHARE = 0.02  # of the training time that may go into checkpoints
+_KEPT_BYTES = 512 * 2**20  # of steps kept for later trials on a CPU: PACF and ResNets, not a VGG
+_KEPT_SHARE = 0.25  # of the worker's memory on a GPU, for the same
 _DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
 Report = dict[str, Any]
-"""`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `done`: those that apply."""
+"""`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `notes` (what a user should
+know), `done`: those that apply."""
 
 
 class WarmWorker:
@@ -50,6 +54,8 @@ class WarmWorker:
         self._table: SampleTable | None = None
         self._data: TrainingData | None = None
         self._step: TrainingStep | None = None
+        self._kept = KeptSteps(_KEPT_BYTES)
+        self._notes: list[str] = []
         self._reports: Iterator[Report] = iter(())
         self._task: TrialTask | None = None
         self._unsaved: EpochResult | None = None  # the last epoch, while no checkpoint holds it
@@ -62,16 +68,34 @@ class WarmWorker:
 
     def advance(self) -> Report:
         """Do the next piece of the task: an epoch, the test, the timing. A failure becomes a report."""
+        report = self._next_report()
+        told, self._notes = [*self._notes, *(self._step.notes if self._step else ())], []
+        if self._step:
+            self._step.notes.clear()
+        return {**report, "notes": told} if told else report
+
+    def _next_report(self) -> Report:
         try:
             return next(self._reports)
         except DivergedError as error:
             return self._failure("diverged", str(error))
         except Exception as error:
+            message = traceback.format_exc()
             self._step = None
             if trouble := disk_trouble(error):
                 return self._failure("interrupted", trouble)
-            reason = "out_of_memory" if _is_out_of_memory(error) else "error"
-            return self._failure(reason, traceback.format_exc())
+            if not _is_out_of_memory(error):
+                return self._failure("error", message)
+        self._free_memory()  # out of the handler: its traceback holds the step
+        return self._failure("out_of_memory", message)
+
+    def _free_memory(self) -> None:
+        """Leave the device to others: their trials must not fail for want of what nobody uses here."""
+        self._step = None
+        self._kept.clear()
+        self._reports = iter(())  # its frame holds the step
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def stop(self) -> None:
         """Leave the task; its last epochs are written to the checkpoint."""
@@ -111,10 +135,18 @@ class WarmWorker:
         if self._table is None or self._data is None or self._samples_file != task.samples_file:
             table = read_samples(Path(task.samples_file))
             store = open_frames(Path(table.cache_folder), table.digest)
-            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self._step = None
+            self._kept.clear()
             parts = (table.train, table.validation, table.test)
-            self._data = place(store, table.controls, table.scores, parts, table.score_range, device)
-            self._table, self._samples_file, self._step = table, task.samples_file, None
+            where, scale = training_device(), table.score_range
+            self._data = place(store, table.controls, table.scores, parts, scale, where, task.gpu_share)
+            self._table, self._samples_file = table, task.samples_file
+            if note := whereabouts(self._data):
+                self._notes.append(note)
+        if self._data.device.type == "cuda":
+            torch.cuda.set_per_process_memory_fraction(task.gpu_share)
+            memory = torch.cuda.get_device_properties(self._data.device).total_memory
+            self._kept.most = int(_KEPT_SHARE * task.gpu_share * memory)
         return self._table, self._data
 
     def _train(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Iterator[EpochResult]:
@@ -124,7 +156,8 @@ class WarmWorker:
         its last one, with the same values.
         """
         folder, settings = Path(task.trial_folder), task.hyperparameters
-        step = self._step = prepare_step(settings, data, task.seed, task.precision, self._given_away())
+        earlier = self._kept.exchange(self._given_away(), step_key(settings, data, task.precision))
+        step = self._step = prepare_step(settings, data, task.seed, task.precision, earlier)
         if _is_trained(task):
             weights, facts = read_weights(folder / WEIGHTS)
             step.network.load_state_dict(weights)
@@ -138,7 +171,7 @@ class WarmWorker:
             yield last
         writing = sum(tensor.nbytes for tensor in step.state().values()) / _DISK_BYTES_PER_SECOND
         trained = 0.0
-        for result in fit(settings, data, step, task.seed, done):
+        for result in fit(settings, data, step, task.seed, done, task.compilation):
             self._unsaved = result
             trained += result.seconds
             if writing < _CHECKPOINT_SHARE * trained and result.epoch < settings.epochs:

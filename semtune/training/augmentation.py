@@ -1,4 +1,4 @@
-"""Crops, quarter turns and flips, cut in one indexing step on the device that holds the frames.
+"""Crops, quarter turns and flips, cut where the frames are: by indexing on a device, by slices on the host.
 
 A free rotation would interpolate, which blurs, which damages the label; the eight symmetries of the
 square only move pixels.
@@ -14,26 +14,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# For each symmetry of the square, source row and column as a * i + b * j + c * (size - 1).
-_SYMMETRIES = torch.tensor(
-    [
-        [[1, 0, 0], [0, 1, 0]],
-        [[0, 1, 0], [-1, 0, 1]],
-        [[-1, 0, 1], [0, -1, 1]],
-        [[0, -1, 1], [1, 0, 0]],
-        [[-1, 0, 1], [0, 1, 0]],
-        [[0, 1, 0], [1, 0, 0]],
-        [[1, 0, 0], [0, -1, 1]],
-        [[0, -1, 1], [-1, 0, 1]],
-    ]
+from semtune.dataset.paging import Pager
+
+_TURNS = (
+    (False, False, False),
+    (False, True, True),
+    (True, True, False),
+    (True, False, True),
+    (True, False, False),
+    (False, False, True),
+    (False, True, False),
+    (True, True, True),
 )
-SYMMETRIES = len(_SYMMETRIES)
+"""The eight symmetries of the square: whether rows and columns are reversed, and then exchanged."""
+SYMMETRIES = len(_TURNS)
 
 
 @cache
-def _symmetries(device: torch.device) -> Tensor:
+def _turns(device: torch.device) -> Tensor:
     """The table on a device: brought there once, because nothing may be copied while a step is captured."""
-    return _SYMMETRIES.to(device)
+    return torch.tensor(_TURNS, device=device)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class FramePixels:
     """Where each frame starts in `pixels`, int64, shape (frames,)."""
     heights: Tensor
     widths: Tensor
+    pager: Pager | None = None
+    """Of the mapped file that `pixels` looks into, where that is larger than memory."""
 
     def to(self, device: torch.device) -> FramePixels:
         """Return the same frames on another device."""
@@ -66,18 +68,68 @@ class FramePixels:
         Returns:
             Grey levels, uint8, shape (batch, 1, size, size).
         """
-        table = _symmetries(rows.device)[symmetry]
-        i = torch.arange(size, device=rows.device).view(1, size, 1)
-        j = i.view(1, 1, size)
-        row, column = (
-            table[:, axis, 0, None, None] * i
-            + table[:, axis, 1, None, None] * j
-            + table[:, axis, 2, None, None] * (size - 1)
-            for axis in (0, 1)
-        )
-        width = self.widths[rows].view(-1, 1, 1)
-        start = (self.offsets[rows] + left).view(-1, 1, 1) + (top.view(-1, 1, 1) + row) * width
-        return self.pixels[start + column].unsqueeze(1)
+        if self.pixels.device.type == "cpu":
+            crops = torch.empty((len(rows), 1, size, size), dtype=torch.uint8)
+            self.cut_into(crops, torch.stack([rows, top, left, symmetry], 1))
+            return crops
+        return self.gather(torch.stack([rows, top, left, symmetry], 1), size)
+
+    def gather(self, geometry: Tensor, size: int) -> Tensor:
+        """Do as `cut` in one indexing step without a look at the values, as a captured step must.
+
+        A pixel's place is linear in the row and the column of the crop.
+
+        Args:
+            geometry: Frame, top, left, symmetry; int64, shape (batch, 4).
+            size: Side of the crops in pixels.
+        """
+        rows, top, left, symmetry = geometry.unbind(1)
+        reverse_rows, reverse_columns, exchange = _turns(rows.device)[symmetry].unbind(1)
+        width = self.widths[rows]
+        down = torch.where(reverse_rows, -width, width)
+        right = torch.where(reverse_columns, -1, 1)
+        last = (size - 1) * (reverse_rows * width + reverse_columns)
+        first = self.offsets[rows] + top * width + left + last
+        i = torch.arange(size, device=rows.device)
+        along = torch.where(exchange, right, down).unsqueeze(1) * i
+        across = torch.where(exchange, down, right).unsqueeze(1) * i
+        return self.pixels[(first.unsqueeze(1) + along).unsqueeze(2) + across.unsqueeze(1)].unsqueeze(1)
+
+    def cut_into(self, crops: Tensor, geometry: Tensor) -> None:
+        """Do as `cut` on the host by slices, which touch only the rows that are needed.
+
+        Args:
+            crops: Takes the grey levels, uint8, shape (batch, 1, size, size).
+            geometry: Frame, top, left, symmetry; int64, shape (batch, 4).
+        """
+        size, pixels = crops.shape[-1], self.pixels.numpy()
+        for crop, (row, top, left, symmetry) in zip(crops.numpy()[:, 0], geometry.tolist(), strict=True):
+            start, length, width = self._span(row, top, size)
+            square = pixels[start : start + length].reshape(size, width)[:, left : left + size]
+            reverse_rows, reverse_columns, exchange = _TURNS[symmetry]
+            turned = square[:: -1 if reverse_rows else 1, :: -1 if reverse_columns else 1]
+            np.copyto(crop, turned.T if exchange else turned)
+
+    def expect(self, geometry: Tensor, size: int) -> None:
+        """Have the pages read that crops will need; nothing where the frames are in memory.
+
+        Args:
+            geometry: Frame, top and first of all the rest; int64, shape (batch, 2 or more).
+            size: Side of the crops in pixels.
+        """
+        if self.pager is not None:
+            for row, top in geometry[:, :2].tolist():
+                self.pager.expect(*self._span(row, top, size)[:2])
+
+    def _span(self, row: int, top: int, size: int) -> tuple[int, int, int]:
+        """First byte and number of bytes of the rows that a crop needs, and the width of the frame."""
+        width = int(self.widths[row])
+        return int(self.offsets[row]) + top * width, size * width, width
+
+
+def as_grey_levels(crops: Tensor) -> Tensor:
+    """Turn uint8 crops (batch, 1, height, width) into float grey levels in [0, 1]."""
+    return crops.float().div_(255).contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)

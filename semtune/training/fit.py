@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from semtune.config import Hyperparameters
+from semtune.config import Compilation, Hyperparameters, Precision
 from semtune.errors import DivergedError
 from semtune.results import EpochResult, Scores, rmse
 from semtune.training.augmentation import plan_epoch
+from semtune.training.compilation import compiles
 from semtune.training.data import TrainingData
 from semtune.training.predict import predict
 from semtune.training.step import StepKey, TrainingStep
+from semtune.training.validation import Validation, ValidationKey
 
-Precision = Literal["auto", "float32", "bfloat16"]
+
+def step_key(settings: Hyperparameters, data: TrainingData, precision: Precision) -> StepKey:
+    """Tell which step a trial needs; any step of the same key will do."""
+    batch = min(settings.batch_size, _drawn(settings, data))
+    return StepKey.of(settings, data.controls.shape[1], batch, uses_bfloat16(precision, data.device))
 
 
 def prepare_step(
@@ -39,8 +44,7 @@ def prepare_step(
         precision: `auto` for bfloat16 where the device computes in it.
         earlier: The step of the trial before, if any.
     """
-    batch = min(settings.batch_size, _drawn(settings, data))
-    key = StepKey.of(settings, data.controls.shape[1], batch, uses_bfloat16(precision, data.device))
+    key = step_key(settings, data, precision)
     if earlier is not None and earlier.key != key:
         earlier = None  # a VGG's gigabytes go before the next network takes as many
     step = earlier or TrainingStep(key, data.frames, data.controls, data.scores)
@@ -50,7 +54,12 @@ def prepare_step(
 
 
 def fit(
-    settings: Hyperparameters, data: TrainingData, step: TrainingStep, seed: int, epochs_done: int = 0
+    settings: Hyperparameters,
+    data: TrainingData,
+    step: TrainingStep,
+    seed: int,
+    epochs_done: int = 0,
+    compilation: Compilation = "off",
 ) -> Iterator[EpochResult]:
     """Train, yielding after every epoch.
 
@@ -60,26 +69,46 @@ def fit(
         step: A prepared step; holds the network and the optimiser's state.
         seed: Seed of order, crops and dropout.
         epochs_done: Epochs that the step's state has behind it already.
+        compilation: Whether to compile the network: `on`, `off`, or `auto` where the rest of the trial
+            pays for it.
 
     Raises:
         DivergedError: If the loss became NaN or infinite.
     """
     drawn = _drawn(settings, data)
     steps = drawn // step.key.batch_size
+    validate = validation_of(settings, data, step)
+    reference = data.scores[data.validation].double().cpu().numpy()
+    seconds = 0.0
     for epoch in range(epochs_done, settings.epochs):
+        left = seconds * (settings.epochs - epoch)
+        if compiles(compilation, step.key.architecture, data.device.type, left):
+            step.compile()
         start = time.perf_counter()
         plan = plan_epoch(
             data.frames, data.train, settings.crop, settings.control_dropout, seed, epoch, drawn
         )
-        training_rmse = step.run_epoch(plan, learning_rates(settings, steps, epoch), seed + epoch)
-        if not math.isfinite(training_rmse):
-            raise DivergedError(f"the training error became {training_rmse} in epoch {epoch + 1}")
-        predicted = score_samples(step, data, data.validation, settings)
-        validation_rmse = rmse(predicted, data.scores[data.validation].double().cpu().numpy())
-        if not math.isfinite(validation_rmse):
-            raise DivergedError(f"the validation error became {validation_rmse} in epoch {epoch + 1}")
+        training = step.run_epoch(plan, learning_rates(settings, steps, epoch), seed + epoch)
+        validation_rmse = rmse(validate(), reference)  # the first to wait for the device
+        training_rmse = float(training)
+        for part, value in (("training", training_rmse), ("validation", validation_rmse)):
+            if not math.isfinite(value):
+                raise DivergedError(f"the {part} error became {value} in epoch {epoch + 1}")
         seconds = time.perf_counter() - start
         yield EpochResult(epoch + 1, training_rmse, validation_rmse, steps * step.key.batch_size, seconds)
+
+
+def validation_of(settings: Hyperparameters, data: TrainingData, step: TrainingStep) -> Callable[[], Scores]:
+    """Return what scores the validation frames with the network as it is then."""
+    if step.capture is None:
+        return lambda: score_samples(step, data, data.validation, settings)
+    controls = _controls(data, data.validation)
+    asked = ValidationKey(settings.crop, settings.tiles, data.score_range, step.key.bfloat16)
+    if step.validation is None or not step.validation.serves(data.frames, data.validation, controls, asked):
+        step.validation = Validation(
+            step.network, data.frames, data.validation, controls, asked, step.capture, step.notes
+        )
+    return step.validation.run
 
 
 def _drawn(settings: Hyperparameters, data: TrainingData) -> int:

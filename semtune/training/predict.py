@@ -10,10 +10,9 @@ from torch import Tensor
 from semtune.engines.native import ScoreCrops
 from semtune.images import tiles
 from semtune.networks.head import ScoreNetwork
-from semtune.training.augmentation import FramePixels
-from semtune.training.step import as_grey_levels
+from semtune.training.augmentation import FramePixels, as_grey_levels
 
-_CROPS_AT_ONCE = 64
+CROPS_AT_ONCE = 64
 
 
 def predict(
@@ -45,16 +44,16 @@ def predict(
     Returns:
         Predicted scores, shape (n,) or (sets, n); higher is better; NaN where an answer is not finite.
     """
-    geometry, owner = _tile_geometry(frames, rows, crop, tiles_per_frame)
+    geometry, owner = tile_geometry(frames, rows, crop, tiles_per_frame)
     device = controls.device
     sets = controls if controls.dim() == 3 else controls.unsqueeze(0)
     network.eval()
     parts = []
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        for start in range(0, len(geometry), _CROPS_AT_ONCE):
-            part = geometry[start : start + _CROPS_AT_ONCE].to(frames.pixels.device)
-            crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], torch.zeros_like(part[:, 0]), crop)
-            members = owner[start : start + _CROPS_AT_ONCE].to(device)
+        for start in range(0, len(geometry), CROPS_AT_ONCE):
+            part = geometry[start : start + CROPS_AT_ONCE].to(frames.pixels.device)
+            crops = frames.cut(part[:, 0], part[:, 1], part[:, 2], part[:, 3], crop)
+            members = owner[start : start + CROPS_AT_ONCE].to(device)
             crops = crops.to(device)
             if score_crops is not None:
                 parts.append(torch.stack([score_crops(crops, each[members]) for each in sets]))
@@ -62,29 +61,52 @@ def predict(
             features = network.features(as_grey_levels(crops))
             parts.append(torch.stack([network.join(features, each[members]) for each in sets]))
     tile_scores = torch.cat(parts, 1).double().cpu().numpy()
-    sums = np.stack([np.bincount(owner, weights=each, minlength=len(rows)) for each in tile_scores])
-    mean = sums / np.bincount(owner, minlength=len(rows))
+    scores = frame_scores(tile_scores, owner.numpy(), len(rows), score_range)
+    return scores if controls.dim() == 3 else scores[0]
+
+
+def frame_scores(
+    tile_scores: NDArray[np.float64],
+    owner: NDArray[np.int64],
+    frames: int,
+    score_range: tuple[float, float],
+) -> NDArray[np.float64]:
+    """Average the scores of tiles by frame, clipped to the score range; NaN where one is not finite.
+
+    Args:
+        tile_scores: Shape (..., tiles).
+        owner: The frame of each tile, 0 to frames - 1, shape (tiles,).
+        frames: Number of frames.
+        score_range: Lowest and highest score.
+
+    Returns:
+        Shape (..., frames).
+    """
+    sums = np.apply_along_axis(lambda each: np.bincount(owner, each, frames), -1, tile_scores)
+    mean = sums / np.bincount(owner, minlength=frames)
     # An infinite answer is none: clipped, it would hide that the network diverged.
-    clipped = np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
-    return clipped if controls.dim() == 3 else clipped[0]
+    return np.clip(np.where(np.isfinite(mean), mean, np.nan), *score_range)
 
 
 def cut_tiles(frames: FramePixels, row: int, crop: int, tiles_per_frame: int) -> Tensor:
     """Cut the tiles of one frame as `predict` does, uint8, shape (tiles, 1, crop, crop)."""
-    geometry, _ = _tile_geometry(frames, np.array([row]), crop, tiles_per_frame)
-    row_of, top, left = geometry.to(frames.pixels.device).T
-    return frames.cut(row_of, top, left, torch.zeros_like(top), crop)
+    geometry, _ = tile_geometry(frames, np.array([row]), crop, tiles_per_frame)
+    row_of, top, left, symmetry = geometry.to(frames.pixels.device).T
+    return frames.cut(row_of, top, left, symmetry, crop)
 
 
-def _tile_geometry(
+def tile_geometry(
     frames: FramePixels, rows: NDArray[np.int64], crop: int, count: int
 ) -> tuple[Tensor, Tensor]:
-    """List all tiles: (frame, top, left), shape (tiles, 3), and where in `rows` the frame of each stands."""
+    """List all tiles: (frame, top, left, 0), shape (tiles, 4), and the place of each frame in `rows`.
+
+    The last column is the plain symmetry.
+    """
     heights, widths = frames.heights.cpu().numpy()[rows], frames.widths.cpu().numpy()[rows]
     listed = [
-        (row, top, left, position)
+        (row, top, left, 0, position)
         for position, (row, height, width) in enumerate(zip(rows, heights, widths, strict=True))
         for top, left in tiles(int(height), int(width), crop, count)
     ]
-    table = torch.tensor(listed, dtype=torch.int64).reshape(-1, 4)
-    return table[:, :3], table[:, 3]
+    table = torch.tensor(listed, dtype=torch.int64).reshape(-1, 5)
+    return table[:, :4], table[:, 4]

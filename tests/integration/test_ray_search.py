@@ -73,7 +73,7 @@ def search(folder, after_epochs=None, on_event=lambda event: None):
     resources = Resources(concurrent=2)
     try:
         with connected(resources.address):
-            run(director, task_of, resources, folder / "trials")
+            run(director, task_of, resources, folder / "trials", folder / "probes.json")
     finally:
         journal.close()
     return heard

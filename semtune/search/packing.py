@@ -1,0 +1,168 @@
+"""How trials are laid out: how many share a GPU, how many threads each has. Rules without Ray or torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from semtune.config import Hyperparameters
+from semtune.errors import SearchError
+from semtune.search.space import SearchSpace
+
+COMPANIES = (1, 2, 4)
+"""Numbers of trials on one GPU that are probed, one after the other while each is worth it."""
+_GAIN = 1.1
+"""More trials on a GPU must train at least so many times the frames a second, all together."""
+_FILLED = 0.9
+"""Most of a GPU's memory that trials may fill by their peaks."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What so many equal trials took and gave together on one GPU."""
+
+    company: int
+    """Trials at the same time."""
+    frames_per_second: float
+    """Of all together."""
+    peak_bytes: int
+    """Of each, context of the driver included."""
+    device_bytes: int
+    """Memory of the GPU."""
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How trials are laid out on the cluster."""
+
+    concurrent: int
+    """Trials at the same time."""
+    cpus: int
+    """Threads of a trial."""
+    gpus: float
+    """GPUs of a trial whose architecture has no share of its own."""
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """GPUs of a trial by architecture, where they were probed."""
+    all_cpus: int = 1
+    """What a trial takes to have the machine to itself where there is no GPU."""
+
+    def of(self, architecture: str, alone: bool) -> tuple[int, float]:
+        """Cores to reserve and GPUs of a trial.
+
+        Args:
+            architecture: Of the trial.
+            alone: Whether it must have no company, for it ran out of memory in company.
+        """
+        if not alone:
+            return self.cpus, self.shares.get(architecture, self.gpus)
+        return (self.cpus, max(1.0, self.gpus)) if self.gpus else (self.all_cpus, 0.0)
+
+
+def best_company(probes: Iterable[Probe]) -> int:
+    """How many equal trials share a GPU: more, while memory allows and each step up is worth it.
+
+    Args:
+        probes: By rising company, starting with 1; those that ran out of memory are left out.
+    """
+    best = None
+    for probe in probes:
+        fits = probe.company * probe.peak_bytes <= _FILLED * probe.device_bytes
+        if best and not (fits and probe.frames_per_second >= _GAIN * best.frames_per_second):
+            break
+        best = probe
+    return best.company if best else 1
+
+
+def probed(measure: Callable[[int], Probe | None], companies: Iterable[int] = COMPANIES) -> list[Probe]:
+    """Probe rising companies until one does not fit, is not worth it, or would not fit by its peak.
+
+    Args:
+        measure: Runs so many equal trials on one GPU; None where memory was too little.
+        companies: The numbers to try, rising from 1.
+    """
+    found: list[Probe] = []
+    for company in companies:
+        if found and company * found[-1].peak_bytes > _FILLED * found[-1].device_bytes:
+            break
+        probe = measure(company)
+        if probe is None:
+            break
+        found.append(probe)
+        if best_company(found) != company:
+            break
+    return found
+
+
+def allot(
+    cpus: int,
+    gpus: float,
+    concurrent: int | None,
+    gpus_per_trial: float | None,
+    companies: Mapping[str, int],
+) -> Allotment:
+    """Lay trials out: on GPUs as probed, else one thread a trial and one trial a core.
+
+    One thread a trial because two trials of one thread train more frames a second than one of two: measured
+    for a small and for large networks (docs/decisions/0030).
+
+    Args:
+        cpus: Cores of the cluster.
+        gpus: GPUs of the cluster.
+        concurrent: Most trials at the same time, if the user said so.
+        gpus_per_trial: If the user said so.
+        companies: Trials that share a GPU, by architecture.
+
+    Raises:
+        SearchError: If the cluster has too little for one trial.
+    """
+    per_trial = gpus_per_trial if gpus_per_trial is not None else min(gpus, 1.0)
+    if per_trial > gpus:
+        raise SearchError(
+            f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial"
+        )
+    shares = {} if gpus_per_trial is not None else {name: 1 / each for name, each in companies.items()}
+    smallest = min(shares.values(), default=per_trial)
+    fitting = int(gpus / smallest + 1e-9) if smallest else cpus
+    together = max(1, min(concurrent or fitting, fitting, cpus))
+    return Allotment(together, max(1, cpus // together), per_trial, shares, cpus)
+
+
+def settings_to_probe(space: SearchSpace) -> list[Hyperparameters]:
+    """The largest trial of each architecture that a space can choose."""
+    return [
+        Hyperparameters(architecture=name, batch_size=space.largest("batch_size"), crop=space.largest("crop"))
+        for name in space.architectures
+    ]
+
+
+class ProbeFile:
+    """Probes kept for later searches on the same kind of GPU.
+
+    Args:
+        path: A JSON file; made when there is something to keep.
+        surroundings: What probes depend on beside the trial: the GPU, the versions.
+    """
+
+    def __init__(self, path: Path, surroundings: str) -> None:
+        self._path, self._surroundings = path, surroundings
+
+    def find(self, trial: str) -> list[Probe] | None:
+        """Return the probes of a trial, if they are known."""
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+            return [Probe(**each) for each in kept[self._surroundings][trial]]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def keep(self, trial: str, probes: list[Probe]) -> None:
+        """Write the probes of a trial beside those that are known."""
+        try:
+            kept = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError):
+            kept = {}
+        kept.setdefault(self._surroundings, {})[trial] = [asdict(each) for each in probes]
+        beside = self._path.with_suffix(".part")
+        beside.write_text(json.dumps(kept, indent=1), "utf-8")
+        beside.replace(self._path)
