@@ -1,6 +1,8 @@
 """A warm worker in this process: it searches, completes, tests, times, and survives failures."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -301,3 +303,30 @@ def test_a_failed_trial_leaves_no_checkpoint_of_its_ruin(task_of):
     if file_of(task, CHECKPOINT).exists():
         weights, _ = read_weights(file_of(task, CHECKPOINT))
         assert all(np.isfinite(tensor.float().numpy()).all() for tensor in weights.values())
+
+
+LITTLE_MEMORY = """
+import json, resource, sys
+from pathlib import Path
+from semtune.config import TrialTask
+from semtune.search.worker import WarmWorker
+worker = WarmWorker()
+worker.start(TrialTask.model_validate_json(sys.argv[1]))
+reports = [worker.advance()]
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 50 * 2**20,) * 2)
+worker.start(TrialTask.model_validate_json(sys.argv[2]))
+print(json.dumps(worker.advance()))
+"""
+
+
+def test_a_host_without_memory_is_told_by_its_own_reason(task_of):
+    """The system refuses to give a real process what a larger network needs."""
+    small, large = task_of(trial="small"), task_of(trial="large", architecture="vgg11")
+    arguments = [task.model_dump_json() for task in (small, large)]
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, *arguments], capture_output=True, text=True, check=True
+    )
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["reason"], report["done"]) == ("out_of_memory", True)
+    assert "Traceback" in report["message"]
