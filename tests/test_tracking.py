@@ -4,6 +4,7 @@ import json
 import math
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from semtune.errors import TrackingError
 from semtune.journal import (
     BaselineFitted,
     EpochDone,
+    RepeatAsked,
     SearchClosed,
     SearchOpened,
     SearchRecord,
+    TrialDied,
     TrialEnded,
     TrialStarted,
     TrialTested,
@@ -539,3 +542,61 @@ def test_promotions_that_the_alias_did_not_follow_do_not_count():
     assert earlier_champions([1, 2, 3], now=2) == [1]
     assert earlier_champions([1, 2, -1], now=2) == [1]
     assert earlier_champions([1, 2], now=9) == [2, 1]
+
+
+# What a death leaves in MLflow
+
+
+def test_runs_of_a_killed_search_are_set_right_by_a_sync_before_it_is_resumed(store, folder, search):
+    write(folder, SearchOpened(at=999.0, pid=1, host="h"), started("trial-0000"), epoch("trial-0000", 1))
+    sync(store, folder, search)
+    assert {run.info.status for run in runs_of(store, search).values()} == {"RUNNING"}
+    assert sync(store, folder, search, alive=False).events == 0
+    ends = {(run.info.status, run.info.end_time) for run in runs_of(store, search).values()}
+    assert ends == {("KILLED", 1001000)}
+    write(folder, SearchOpened(pid=2, host="h"), epoch("trial-0000", 2))
+    sync(store, folder, search)
+    assert {run.info.status for run in runs_of(store, search).values()} == {"RUNNING"}
+
+
+def test_a_run_that_a_slow_server_made_twice_is_not_left_running(store, folder, search):
+    write(folder, SearchOpened(pid=1, host="h"), started("trial-0000"))
+    sync(store, folder, search)
+    [experiment] = store.client.search_experiments(
+        filter_string=f"tags.`semtune.search_id` = '{search.search_id}'"
+    )
+    tags = store.client.get_run(run_ids(folder)["trial-0000"]).data.tags
+    twin = store.client.create_run(experiment.experiment_id, tags=tags).info.run_id
+    write(folder, epoch("trial-0000", 1))
+    sync(store, folder, search)
+    assert store.client.get_run(twin).info.status == "KILLED"
+    assert store.client.get_run(run_ids(folder)["trial-0000"]).data.metrics["validation_rmse"] == 1.0
+
+
+def test_a_repeated_trial_names_the_first_and_a_death_is_told(store, folder, search):
+    write(
+        folder,
+        SearchOpened(pid=1, host="h"),
+        started("trial-0000"),
+        TrialEnded(trial="trial-0000", reason="hung", message="no epoch for 600 s"),
+        RepeatAsked(trial="trial-0000", epochs=9),
+        started("trial-0001").model_copy(update={"repeats": "trial-0000"}),
+        TrialDied(trial="trial-0001", message="killed by a signal"),
+    )
+    sync(store, folder, search)
+    runs = runs_of(store, search)
+    assert set(runs) == {"", "trial-0000", "trial-0001"}
+    assert runs["trial-0000"].info.status == "FAILED"
+    assert runs["trial-0000"].data.tags["semtune.stop_reason"] == "hung"
+    assert artifacts_of(store, runs["trial-0000"]) == {"traceback.txt"}
+    assert runs["trial-0001"].data.tags["semtune.repeats"] == "trial-0000"
+    assert runs["trial-0001"].data.tags["semtune.last_death"] == "killed by a signal"
+
+
+def test_settings_that_a_later_session_changes_are_tags(store, folder, search):
+    write(folder, SearchOpened(pid=1, host="h"))
+    sync(store, folder, replace(search, changeable={"trials": 3}))
+    write(folder, SearchOpened(pid=2, host="h"))
+    sent = sync(store, folder, replace(search, changeable={"trials": 6}))
+    assert sent.refusals == ()
+    assert runs_of(store, search)[""].data.tags["semtune.trials"] == "6"

@@ -1,6 +1,8 @@
 """A warm worker in this process: it searches, completes, tests, times, and survives failures."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -350,3 +352,30 @@ def test_what_a_user_should_know_is_told_once(task_of, monkeypatch):
     worker = WarmWorker()
     reports = reports_of(task_of(), worker) + reports_of(task_of(trial="next"), worker)
     assert [report.get("notes") for report in reports] == [["31 GB of frames: read from disk"], *[None] * 5]
+
+
+LITTLE_MEMORY = """
+import json, resource, sys
+from pathlib import Path
+from semtune.config import TrialTask
+from semtune.search.worker import WarmWorker
+worker = WarmWorker()
+worker.start(TrialTask.model_validate_json(sys.argv[1]))
+reports = [worker.advance()]
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 50 * 2**20,) * 2)
+worker.start(TrialTask.model_validate_json(sys.argv[2]))
+print(json.dumps(worker.advance()))
+"""
+
+
+def test_a_host_without_memory_is_told_by_its_own_reason(task_of):
+    """The system refuses to give a real process what a larger network needs."""
+    small, large = task_of(trial="small"), task_of(trial="large", architecture="vgg11")
+    arguments = [task.model_dump_json() for task in (small, large)]
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, *arguments], capture_output=True, text=True, check=True
+    )
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["reason"], report["done"]) == ("out_of_memory", True)
+    assert "Traceback" in report["message"]
