@@ -32,7 +32,7 @@ from semtune.journal import (
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan
 from semtune.training.samples import read_samples
-from semtune.workspace import SearchFolder
+from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.search.director import Director
@@ -103,10 +103,17 @@ def run_session(
         return _task(folder, plan, order, allotment)
 
     take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
+    workspace = Workspace(folder.path.parents[1])
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
-            run(director, task_of, replace(resources, precision=plan.precision), folder.trials, folder.probes)
+            run(
+                director,
+                task_of,
+                replace(resources, precision=plan.precision),
+                folder.trials,
+                workspace.probes,
+            )
             for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
                 take_in(baseline)
     except KeyboardInterrupt:

@@ -55,11 +55,6 @@ class SearchFolder:
         return self.path / "baselines"
 
     @property
-    def probes(self) -> Path:
-        """What was measured of trials that share a GPU; all searches of the workspace read it."""
-        return self.path.parent.parent / "probes.json"
-
-    @property
     def tracked(self) -> Path:
         """How far the journal has been sent to MLflow, and the run of each trial there."""
         return self.path / "tracked.json"
@@ -89,6 +84,11 @@ class Workspace:
     def artifacts(self) -> Path:
         """MLflow's artifacts where the store is embedded."""
         return self.path / "mlartifacts"
+
+    @property
+    def probes(self) -> Path:
+        """What was measured of trials that share a GPU; all searches read it."""
+        return self.path / "probes.json"
 
     @property
     def champions(self) -> Path:

@@ -357,6 +357,7 @@ def test_what_a_user_should_know_is_told_once(task_of, monkeypatch):
 LITTLE_MEMORY = """
 import json, resource, sys
 from pathlib import Path
+import torchvision
 from semtune.config import TrialTask
 from semtune.search.worker import WarmWorker
 worker = WarmWorker()
@@ -377,5 +378,5 @@ def test_a_host_without_memory_is_told_by_its_own_reason(task_of):
         [sys.executable, "-c", LITTLE_MEMORY, *arguments], capture_output=True, text=True, check=True
     )
     report = json.loads(done.stdout.splitlines()[-1])
-    assert (report["reason"], report["done"]) == ("out_of_memory", True)
+    assert (report["reason"], report["done"]) == ("out_of_memory", True), report["message"]
     assert "Traceback" in report["message"]
