@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
 from semtune import cli
-from semtune.cli_options import parse_controls, parse_seconds
+from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds
 from semtune.errors import ConfigError
 from semtune.journal import SearchClosed, SearchOpened, TrialEnded
 from semtune.workspace import Workspace
@@ -438,3 +438,16 @@ def test_a_score_without_a_frame_is_refused_before_the_champion_is_loaded(semtun
     assert "no such file or folder" in refusal(semtune("score", "nowhere.png"))
     assert "is not name=number" in refusal(semtune("score", "nowhere.png", "--controls", "focus"))
     assert not (tmp_path / "semtune-workspace").exists()
+
+
+def test_a_heartbeat_that_would_kill_every_trial_is_refused():
+    with pytest.raises(ConfigError, match=r"--heartbeat: '0s' would kill every trial; write e\.g\. 10m"):
+        parse_heartbeat("0s")
+    with pytest.raises(ConfigError, match=r"--heartbeat: 'soon' is no duration"):
+        parse_heartbeat("soon")
+    assert parse_heartbeat("10m") == 600
+
+
+def test_a_retry_says_what_it_wants_to_be_told(tmp_path):
+    with pytest.raises(ConfigError, match="say which trials are to run again: --failed"):
+        cli.retry("one", workspace=tmp_path)
