@@ -103,7 +103,6 @@ def run_session(
         return _task(folder, plan, order, allotment)
 
     take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
-    workspace = Workspace(folder.path.parents[1])
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
@@ -131,6 +130,10 @@ def run_session(
     if director.interrupted:
         return conclude("interrupted", director.trouble)
     return conclude("failed", director.failure) if director.failure else conclude("finished")
+
+
+def _probes(folder: SearchFolder) -> Path:
+    return Workspace(folder.path.parents[1]).probes
 
 
 def _directed(
