@@ -74,9 +74,6 @@ def run_session(
         SearchError: If the cluster cannot serve the search.
         StorageError: If the disk takes no more; resuming goes on when it does.
     """
-    # Ray and Optuna take seconds to import, which lists and reports are spared.
-    from semtune.search.driver import run
-
     _tidy(folder)
     record = read_record(folder.journal)
     journal = Journal(folder.journal)
@@ -106,13 +103,7 @@ def run_session(
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
-            run(
-                director,
-                task_of,
-                replace(resources, precision=plan.precision),
-                folder.trials,
-                workspace.probes,
-            )
+            _train(director, task_of, resources, plan, folder)
             for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
                 take_in(baseline)
     except KeyboardInterrupt:
@@ -132,8 +123,18 @@ def run_session(
     return conclude("failed", director.failure) if director.failure else conclude("finished")
 
 
-def _probes(folder: SearchFolder) -> Path:
-    return Workspace(folder.path.parents[1]).probes
+def _train(
+    director: Director,
+    task_of: Callable[[Order, Allotment], TrialTask],
+    resources: Resources,
+    plan: SearchPlan,
+    folder: SearchFolder,
+) -> None:
+    # Ray and Optuna take seconds to import, which lists and reports are spared.
+    from semtune.search.driver import run
+
+    probes = Workspace(folder.path.parents[1]).probes
+    run(director, task_of, replace(resources, precision=plan.precision), folder.trials, probes)
 
 
 def _directed(
