@@ -21,7 +21,7 @@ pytestmark = [
     ),
 ]
 asks_the_cloud = pytest.mark.xfail(
-    strict=True,
+    strict=False,
     reason="Ray 2.60's head process asks the clouds' metadata addresses even with usage statistics off",
 )
 SPACE = "architecture: pacf\nbatch_size: 4\ncrop: 64\nepochs: 2\ntrials: 2\n"
