@@ -178,8 +178,11 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
 
     def _forget(self, name: str) -> None:
         self._heartbeat.forget(name)
-        self._running.pop(name, None)
         self._hung.discard(name)
+        if trial := self._running.pop(name, None):
+            # Tune keeps statistics of every number of every trial, 20 kB that nobody asks for.
+            trial.run_metadata.metric_analysis.clear()
+            trial.run_metadata.metric_n_steps.clear()
 
 
 def run(

@@ -131,7 +131,9 @@ class Soak:
         return self._signal_trial(signal.SIGSTOP)
 
     def _signal_trial(self, number):
-        workers = self.place.workers()
+        workers, deadline = [], time.monotonic() + 10
+        while not workers and time.monotonic() < deadline:  # between two calls they have another title
+            workers = self.place.workers()
         with suppress(ProcessLookupError):
             if workers:
                 os.kill(self.chance.choice(workers), number)
