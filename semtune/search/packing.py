@@ -104,8 +104,8 @@ def allot(
 ) -> Allotment:
     """Lay trials out: on GPUs as probed, else one thread a trial and one trial a core.
 
-    One thread a trial because two trials of one thread train more frames a second than one of two: measured
-    for a small and for large networks (docs/decisions/0022).
+    One thread a trial because two PACF trials of one thread train more frames a second than one of two; for
+    large networks that is not known (docs/decisions/0022).
 
     Args:
         cpus: Cores of the cluster.
