@@ -102,6 +102,6 @@ def search(folder, trainable=Scripted, resources=None, text=SPACE, stop_after=No
         )
 
     director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit)
-    run(director, task_of, resources or Resources(concurrent=2), folder / "trials", trainable)
+    run(director, task_of, resources or Resources(concurrent=2), folder / "trials", trainable=trainable)
     journal.close()
     return director
