@@ -19,8 +19,11 @@ def test_a_trial_of_a_dead_host_goes_on_on_another(tmp_path):
     from ray.cluster_utils import Cluster
     from scripted import Scripted, search
 
+    from semtune.search.access import guard
     from semtune.search.cluster import connected
     from semtune.search.driver import Resources
+
+    guard(local=False)  # clusters of other tests in this process were on loopback alone
 
     class Slow(Scripted):
         seconds = 0.5
