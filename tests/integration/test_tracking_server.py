@@ -67,7 +67,8 @@ def until(condition, seconds: float = 60) -> None:
 def test_a_server_away_at_first_and_again_later_gets_every_event_once(tmp_path, folder, port):
     store = open_store(Workspace(tmp_path), f"http://127.0.0.1:{port}")
     write(folder, SearchOpened(pid=1, host="h"), started(), epoch(1))
-    writer = TrackingWriter(store, folder, SEARCH)
+    writer = TrackingWriter(lambda: store, folder, SEARCH)
+    writer.notify()
     until(lambda: writer.problem is not None)
     with server(tmp_path / "server", port):
         until(lambda: unsent(folder) == 0)
@@ -103,7 +104,8 @@ def _weights(folder: SearchFolder) -> Path:
 def test_a_server_that_lost_its_database_gets_the_whole_journal_again(tmp_path, folder, port):
     store = open_store(Workspace(tmp_path), f"http://127.0.0.1:{port}")
     write(folder, SearchOpened(pid=1, host="h"), started(), epoch(1))
-    writer = TrackingWriter(store, folder, SEARCH)
+    writer = TrackingWriter(lambda: store, folder, SEARCH)
+    writer.notify()
     with server(tmp_path / "server", port):
         until(lambda: unsent(folder) == 0)
     with server(tmp_path / "another", port):
@@ -130,7 +132,7 @@ def test_a_sender_that_was_killed_is_followed_by_one_that_adds_nothing_twice(tmp
     process.wait()
     process.stdout.close()
     assert 0 < unsent(folder) < 400
-    writer = TrackingWriter(store, folder, SEARCH)
+    writer = TrackingWriter(lambda: store, folder, SEARCH)
     assert writer.close(60) == 0
     run = store.client.get_run(run_ids(folder)["trial-0000"])
     assert len(store.client.search_runs([run.info.experiment_id])) == 2
@@ -159,7 +161,7 @@ def test_mlflow_scores_a_frame_with_the_champion_as_semtune_does(tmp_path, folde
     write_weights(ARCHITECTURES["pacf"].build(2, None), facts, weights)
     store = open_store(Workspace(tmp_path))
     write(folder, SearchOpened(pid=1, host="h"), started())
-    assert TrackingWriter(store, folder, SEARCH).close(60) == 0
+    assert TrackingWriter(lambda: store, folder, SEARCH).close(60) == 0
     register_champion(store, run_ids(folder)["trial-0000"], weights, FACTS)
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store.uri)
