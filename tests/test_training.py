@@ -206,9 +206,9 @@ def test_a_step_that_was_let_go_frees_its_memory_at_once(data):
     gc.disable()
     try:
         step, _ = trained(data, varied(epochs=1))
-        network = weakref.ref(step.network)
+        weights = weakref.ref(next(step.network.parameters()))
         del step
-        assert network() is None
+        assert weights() is None
     finally:
         gc.enable()
 

@@ -6,7 +6,7 @@ all else that a trial worker imports.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -41,10 +41,7 @@ class Optimizer:
     ) -> None:
         self._parameters: list[Tensor] = list(parameters)
         self._learning_rate, self._weight_decay = learning_rate, weight_decay
-        self._decay: Callable[[], None] | None = None
-        if decays:
-            self._decay = self._decay_weights if name == "adamw" else self._decay_gradients
-        self._apply = self._sgd if name == "sgd" else self._adam
+        self._name, self._decays = name, decays
         kinds = ("momentum_buffer",) if name == "sgd" else ("exp_avg", "exp_avg_sq")
         # Zeros are where torch's optimisers start too, SGD's momentum included.
         self._state = {kind: [torch.zeros_like(each) for each in self._parameters] for kind in kinds}
@@ -75,9 +72,9 @@ class Optimizer:
         gradients = [parameter.grad for parameter in self._parameters]
         if None in gradients:
             raise RuntimeError("a parameter has no gradient; every part of a network must enter its score")
-        if self._decay:
-            self._decay()
-        self._apply([each for each in gradients if each is not None])
+        if self._decays:
+            (self._decay_weights if self._name == "adamw" else self._decay_gradients)()
+        (self._sgd if self._name == "sgd" else self._adam)([each for each in gradients if each is not None])
 
     # The amount of decay is a tensor, which the fused kernels do not take: a captured step can be reused.
 
