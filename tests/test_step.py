@@ -273,7 +273,7 @@ def test_on_a_cpu_crops_are_cut_when_they_are_needed(data):
 @pytest.mark.parametrize("most", [64, 5, 1])
 def test_a_captured_validation_scores_as_predict_does(data, monkeypatch, most):
     """The last batch is filled up; what fills it must not reach a score."""
-    monkeypatch.setattr("semtune.training.validation.CROPS_AT_ONCE", most)
+    monkeypatch.setattr("semtune.training.validation.crops_at_once", lambda crop, device: most)
     step = step_with(data)
     losses(step, data)
     rows = np.array([3, 0, 7])

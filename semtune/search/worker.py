@@ -5,6 +5,8 @@ Knows nothing of Ray: it takes tasks and answers with reports, both plain names 
 
 from __future__ import annotations
 
+import ctypes
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -156,8 +158,7 @@ class WarmWorker:
         its last one, with the same values.
         """
         folder, settings = Path(task.trial_folder), task.hyperparameters
-        earlier = self._kept.exchange(self._given_away(), step_key(settings, data, task.precision))
-        step = self._step = prepare_step(settings, data, task.seed, task.precision, earlier)
+        step = self._step_for(task, data)
         if _is_trained(task):
             weights, facts = read_weights(folder / WEIGHTS)
             step.network.load_state_dict(weights)
@@ -183,10 +184,19 @@ class WarmWorker:
         write_weights(step.network, _facts(task, table, step, last), folder / WEIGHTS)
         self._unsaved = None
 
-    def _given_away(self) -> TrainingStep | None:
-        """Let go of the step, so that one of another shape is freed before its successor is built."""
-        step, self._step = self._step, None
-        return step
+    def _step_for(self, task: TrialTask, data: TrainingData) -> TrainingStep:
+        """Return the step of a trial: one of its shape that is at hand, else a new one.
+
+        What is not kept is freed before, down to the system: a large network leaves holes of half a gigabyte.
+        """
+        given, self._step = self._step, None
+        key = step_key(task.hyperparameters, data, task.precision)
+        earlier = self._kept.exchange(given, key)
+        del given
+        if earlier is None:
+            _return_memory()
+        self._step = prepare_step(task.hyperparameters, data, task.seed, task.precision, earlier)
+        return self._step
 
     def _test(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Report:
         """Meet the test frames, with and without control parameters; write the predictions."""
@@ -200,8 +210,7 @@ class WarmWorker:
 
     def _measure(self, task: TrialTask, data: TrainingData) -> Report:
         """Time whole frames, from grey levels in memory to the score, one and 32 at once."""
-        step = prepare_step(task.hyperparameters, data, task.seed, task.precision, self._given_away())
-        self._step = step
+        step = self._step_for(task, data)
         weights, _ = read_weights(Path(task.trial_folder) / WEIGHTS)
         step.network.load_state_dict(weights)
         figures, device = measure_scorer(step.network, data, task.hyperparameters, step.key.bfloat16)
@@ -211,6 +220,13 @@ class WarmWorker:
 def _is_out_of_memory(error: Exception) -> bool:
     """Tell whether memory of the host or of a device ran out; torch says so of the host only in words."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _return_memory() -> None:
+    """Give the C library's free memory back to the system, where it is glibc; some hundredths of a second."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim:
+        trim(0)
 
 
 def _is_trained(task: TrialTask) -> bool:

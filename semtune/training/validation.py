@@ -17,7 +17,7 @@ from semtune.results import Scores
 from semtune.training.augmentation import FramePixels, as_grey_levels
 from semtune.training.capture import Capture, Run, captured
 from semtune.training.feed import feed_of
-from semtune.training.predict import CROPS_AT_ONCE, frame_scores, tile_geometry
+from semtune.training.predict import crops_at_once, frame_scores, tile_geometry
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Validation:
     ) -> None:
         device = controls.device
         geometry, self._owner = tile_geometry(frames, rows, key.crop, key.tiles_per_frame)
-        self._batch = min(CROPS_AT_ONCE, len(geometry))
+        self._batch = min(crops_at_once(key.crop, device), len(geometry))
         # The last batch is filled up with the last tile, so that all batches have one size.
         padded = torch.arange(-(-len(geometry) // self._batch) * self._batch).clamp(max=len(geometry) - 1)
         self._tiles = geometry[padded]
