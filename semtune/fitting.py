@@ -50,7 +50,7 @@ def fit_opponents(table: SampleTable, store: FrameStore, folder: Path) -> Iterat
 
 def _baseline_data(table: SampleTable, store: FrameStore) -> BaselineData:
     return BaselineData(
-        focus_values=focus_values(store.frame(index) for index in range(len(store))),
+        focus_values=focus_values(store.walk()),
         controls=table.controls,
         scores=table.scores,
         fields=tuple(table.fields.tolist()),

@@ -10,7 +10,7 @@ import torch
 
 from semtune.config import Hyperparameters
 from semtune.dataset.frames import open_frames
-from semtune.dataset.paging import Pager, host_memory, outgrows
+from semtune.dataset.paging import Pager, give_back, host_memory, outgrows
 from semtune.training.augmentation import plan_epoch
 from semtune.training.data import place, whereabouts
 from semtune.training.fit import fit, prepare_step
@@ -75,6 +75,13 @@ def test_pages_are_given_back(store):
         highest = max(highest, resident())
     assert len(plan.geometry) * 224 * WIDTH > 50 * most
     assert highest < 3 * most
+
+
+def test_who_walks_through_the_frames_holds_one_at_a_time(store):
+    give_back(store.mapping)
+    frames = store.walk()
+    held = [(float(next(frames).mean()), resident())[1] for _ in range(30)]
+    assert max(held) < 4 * HEIGHT * WIDTH
 
 
 def test_a_pager_asks_for_pages_that_are_there_when_they_are_looked_at(store):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from semtune.dataset import Dataset
 from semtune.dataset.inspection import worker_count
+from semtune.dataset.paging import give_back
 from semtune.errors import DatasetError
 from semtune.files import written_whole
 from semtune.images import read_frame, to_uint8
@@ -53,6 +54,12 @@ class FrameStore:
         """Grey levels of one sample, shape (height, width): a view, not a copy."""
         start, height, width = int(self.offsets[index]), int(self.heights[index]), int(self.widths[index])
         return self.pixels[start : start + height * width].reshape(height, width)
+
+    def walk(self) -> Iterator[NDArray[np.uint8]]:
+        """Every frame, in order; this process holds the memory of one at a time."""
+        for index in range(len(self)):
+            yield self.frame(index)
+            give_back(self.mapping)
 
 
 def decode_frames(dataset: Dataset, cache_folder: Path) -> FrameStore:

@@ -22,7 +22,7 @@ class Pager:
     def __init__(self, mapping: mmap.mmap, most: int = _MOST) -> None:
         self._mapping, self._most = mapping, most
         self._seen = 0
-        self._advise("MADV_RANDOM", 0, len(mapping))  # or the system reads 128 KiB around each page
+        _advise(mapping, "MADV_RANDOM", 0, len(mapping))  # or the system reads 128 KiB around each page
 
     def expect(self, start: int, length: int) -> None:
         """Have the system read bytes ahead of their use; returns at once.
@@ -33,14 +33,20 @@ class Pager:
         """
         self._seen += length
         if self._seen > self._most:
-            self._advise("MADV_DONTNEED", 0, len(self._mapping))
+            give_back(self._mapping)
             self._seen = length
         first = start - start % mmap.PAGESIZE
-        self._advise("MADV_WILLNEED", first, start + length - first)
+        _advise(self._mapping, "MADV_WILLNEED", first, start + length - first)
 
-    def _advise(self, advice: str, start: int, length: int) -> None:
-        if hasattr(mmap, advice):  # else the system has no such advice, and its own rules hold
-            self._mapping.madvise(getattr(mmap, advice), start, length)
+
+def give_back(mapping: mmap.mmap) -> None:
+    """Hold no page of a file any longer; what is looked at again comes from the page cache or the disk."""
+    _advise(mapping, "MADV_DONTNEED", 0, len(mapping))
+
+
+def _advise(mapping: mmap.mmap, advice: str, start: int, length: int) -> None:
+    if hasattr(mmap, advice):  # else the system has no such advice, and its own rules hold
+        mapping.madvise(getattr(mmap, advice), start, length)
 
 
 def outgrows(size: int, memory: int) -> bool:
