@@ -1,13 +1,12 @@
 """Record the learning curves of a whole grid, for `bench_replay.py` to replay searches against.
 
-    python tests/benchmarks/record_curves.py /tmp/curves [--share 1/2] [--only pacf] [--table curves.csv]
+    python tests/benchmarks/record_curves.py FOLDER [--share 1/2] [--only pacf] [--table curves.csv]
 
 Six architectures, eight learning rates, three seeds, each trained to its last epoch in this process, without
 Ray. A finished curve is a few lines in the folder's curves.csv, so that a call takes up where the last one
 ended, or where a table ended that was copied there. `--share 1/2` and `--share 2/2` divide the work between
 two processes, `--only` names architectures to begin with. With `--table`, the curves are written, sorted and
-headed, as the file that the repository keeps. While /tmp/quiet.want exists, it pauses between epochs, because
-somebody measures.
+headed, as the file that the repository keeps.
 """
 
 import argparse
@@ -56,7 +55,6 @@ COLUMNS = (
     "frames",
     "seconds",
 )
-QUIET = Path("/tmp/quiet.want")
 Row = tuple[str, float, int, int, float, float, int, float]
 
 
@@ -124,22 +122,19 @@ def train(
 ) -> Iterator[Row]:
     """Yield a curve's rows; a diverged one ends with a row whose RMSE is NaN.
 
-    Seconds are of this process's one core, so that neither pauses nor neighbours are in them.
+    Seconds are of this process's one core, so that no neighbours are in them.
     """
     step.network.load_state_dict(fresh)  # building a VGG takes longer than an epoch of it
     step.optimizer.reset()
     head = (settings.architecture, settings.learning_rate, seed)
-    epochs, epoch = fit(settings, data, step, seed), 0
-    while epoch < settings.epochs:
-        while QUIET.exists():
-            time.sleep(0.5)
+    epochs = fit(settings, data, step, seed)
+    for epoch in range(1, settings.epochs + 1):
         start = time.process_time()
         try:
             result = next(epochs)
         except DivergedError:
-            yield (*head, epoch + 1, math.nan, math.nan, 0, time.process_time() - start)
+            yield (*head, epoch, math.nan, math.nan, 0, time.process_time() - start)
             return
-        epoch = result.epoch
         seconds = time.process_time() - start
         yield (*head, epoch, result.validation_rmse, result.training_rmse, result.frames, seconds)
 
