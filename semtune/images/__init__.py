@@ -16,14 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semtune.errors import DatasetError
-from semtune.images.decoding import MAX_FILE_BYTES, Frame, decode, quieten_tifffile
+from semtune.images.bounds import MAX_FILE_BYTES, open_tiff
+from semtune.images.decoding import Frame, decode
 
 __all__ = [
     "MAX_FILE_BYTES",
     "Frame",
     "crop_data_bar",
     "find_data_bar",
-    "quieten_tifffile",
+    "open_tiff",
     "read_frame",
     "tiles",
     "to_uint8",
