@@ -220,7 +220,9 @@ def read_plan(path: Path) -> SearchPlan:
     try:
         return SearchPlan.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
+        raise SearchError(
+            f"{path}: not a search's plan ({str(error).splitlines()[0]}); restore the file"
+        ) from None
 
 
 @contextmanager

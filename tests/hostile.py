@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from semtune.errors import SemtuneError
 SECONDS, MEGABYTES = 1.0, 500
 FUZZ = settings(max_examples=max(200, settings().max_examples))
 """200 cases a target; `--hypothesis-profile fuzz` makes it 10,000."""
+
+_REMEDY = re.compile(r"; |must |needs? |needed|should |^`semtune check |^and \d+ more faults$")
+"""What to do, or what has to hold, stands in every line of a message."""
 
 odd_text = st.one_of(
     st.text(max_size=20),
@@ -66,8 +70,10 @@ def bounded() -> Iterator[None]:
 
 
 def _check_message(message: str) -> None:
-    assert message
-    assert len(message) < 20_000
+    assert 0 < len(message) < 20_000
+    assert message.replace("\n", "").isprintable()  # nothing moves the cursor of a terminal
+    for line in message.splitlines():  # one a fault, each with what to do
+        assert _REMEDY.search(line), line
 
 
 def _kilobytes(name: str) -> int:

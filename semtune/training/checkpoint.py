@@ -82,7 +82,9 @@ def _opened(path: Path) -> safe_open:
     try:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
-        raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
+        raise SearchError(
+            f"{path}: not a readable safetensors file ({error}); delete it, or copy it anew"
+        ) from None
 
 
 def _facts(metadata: dict[str, str] | None, path: Path) -> Facts:
