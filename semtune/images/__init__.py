@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semtune.errors import DatasetError
-from semtune.images.bounds import MAX_FILE_BYTES, open_tiff
+from semtune.images.bounds import MAX_FILE_BYTES, damaged, open_tiff, words_of
 from semtune.images.decoding import Frame, decode
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "read_frame",
     "tiles",
     "to_uint8",
+    "words_of",
     "write_png",
 ]
 
@@ -48,10 +49,7 @@ def read_frame(path: Path) -> Frame:
     except DatasetError as fault:
         raise DatasetError(f"{path}: {fault}") from fault.__cause__
     except Exception as fault:  # decoders fail on damaged bytes in every way there is
-        what = " ".join(str(fault).split())[:120] or type(fault).__name__
-        raise DatasetError(
-            f"{path}: damaged or incomplete image ({what}); copy it anew or remove it"
-        ) from fault
+        raise DatasetError(f"{path}: {damaged(words_of(fault))}") from fault
 
 
 def write_png(path: Path, frame: Frame) -> None:

@@ -11,7 +11,7 @@ import tifffile
 
 from semtune.errors import DatasetError, MetadataError
 from semtune.files import is_inside
-from semtune.images import open_tiff
+from semtune.images import open_tiff, words_of
 
 VENDOR_TAGS = (34118, 34680, 34682, 50431)
 """Zeiss, Thermo (S-FEG), Thermo (Helios), TESCAN."""
@@ -71,7 +71,7 @@ def _tags(path: Path) -> dict[int, bytes]:
     except DatasetError as fault:
         raise MetadataError(str(fault).partition(";")[0]) from fault
     except Exception as fault:  # tifffile fails on damaged bytes in every way there is
-        raise MetadataError(f"cannot be read ({' '.join(str(fault).split())[:120]})") from fault
+        raise MetadataError(f"cannot be read ({words_of(fault)})") from fault
 
 
 def _content(image: tifffile.TiffFile, tag: tifffile.TiffTag) -> bytes:
