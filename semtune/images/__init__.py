@@ -15,8 +15,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from semtune.errors import DatasetError
-from semtune.images.bounds import MAX_FILE_BYTES, damaged, open_tiff, words_of
+from semtune.errors import DatasetError, words_of
+from semtune.images.bounds import MAX_FILE_BYTES, damaged, open_tiff
 from semtune.images.decoding import Frame, decode
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "read_frame",
     "tiles",
     "to_uint8",
-    "words_of",
     "write_png",
 ]
 

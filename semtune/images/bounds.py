@@ -67,12 +67,6 @@ def damaged(what: str) -> DatasetError:
     return DatasetError(f"damaged or incomplete image ({what}); {RECOPY}")
 
 
-def words_of(fault: Exception) -> str:
-    """What a decoder says, as far as it can be shown: it may quote the file, or memory that it has freed."""
-    words = "".join(each if each.isprintable() else " " for each in str(fault)).split()
-    return " ".join(words)[:120] or type(fault).__name__
-
-
 def critical_chunks(path: Path) -> bytearray:
     """A PNG without its ancillary chunks, whose texts and profiles may swell a thousandfold.
 

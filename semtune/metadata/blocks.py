@@ -9,9 +9,9 @@ from pathlib import Path
 
 import tifffile
 
-from semtune.errors import DatasetError, MetadataError
+from semtune.errors import DatasetError, MetadataError, words_of
 from semtune.files import is_inside
-from semtune.images import open_tiff, words_of
+from semtune.images import open_tiff
 
 VENDOR_TAGS = (34118, 34680, 34682, 50431)
 """Zeiss, Thermo (S-FEG), Thermo (Helios), TESCAN."""

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from semtune.config import Hyperparameters, SearchSettings
-from semtune.errors import ConfigError
+from semtune.errors import ConfigError, words_of
 from semtune.registry import nearest_name
 from semtune.search.line import Parameter, Value, check_value, first_message, read_parameter
 
@@ -159,9 +159,7 @@ def _entries(text: str, file: str) -> Iterator[tuple[str, Any, int]]:
         ]
     # PyYAML trips over a tag whose content is of another kind, such as `!!int x`, in all these ways.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise ConfigError(
-            f"{file}: not valid YAML ({' '.join(str(error).split())[:200]}); mend that place"
-        ) from None
+        raise ConfigError(f"{file}: not valid YAML ({words_of(error, 200)}); mend that place") from None
     if pairs is None:
         raise ConfigError(
             f"{file}:1: not a mapping; write a hyperparameter a line, e.g. `learning_rate: 1.0e-4`"
