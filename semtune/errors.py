@@ -46,3 +46,9 @@ class DivergedError(SemtuneError, ArithmeticError):
 
 class TrackingError(SemtuneError):
     """The MLflow store or its champion cannot be used."""
+
+
+def words_of(fault: Exception, most: int = 120) -> str:
+    """What a library says, for one line of ours: it may quote a foreign file, or memory that it has freed."""
+    words = "".join(each if each.isprintable() else " " for each in str(fault)).split()
+    return " ".join(words)[:most] or type(fault).__name__

@@ -23,6 +23,11 @@ _PHRASES = {
 }
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Whether an existing path leads to a place inside a folder once all links are followed."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a name beside `path` to write to; it is flushed to the disk and renamed when the block ends.

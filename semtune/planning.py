@@ -21,7 +21,7 @@ from semtune.dataset import Dataset
 from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.dataset.split import by_field, split_fields
-from semtune.errors import ConfigError, DatasetError, SearchError
+from semtune.errors import ConfigError, DatasetError, SearchError, words_of
 from semtune.files import written_whole
 from semtune.registry import nearest_name
 from semtune.search.line import Value
@@ -220,7 +220,7 @@ def read_plan(path: Path) -> SearchPlan:
     try:
         return SearchPlan.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise SearchError(f"{path}: not a search's plan ({str(error).splitlines()[0]})") from None
+        raise SearchError(f"{path}: not a search's plan ({words_of(error)}); restore the file") from None
 
 
 @contextmanager

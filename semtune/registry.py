@@ -25,7 +25,8 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     """Return the hint that follows an unknown name: the nearest known one, or all of them."""
     known = list(known)
     near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    shown = (each if each.isprintable() else repr(each) for each in known)  # they may come from a file
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(shown)}"
 
 
 class Registry(Generic[EntryT]):

@@ -263,11 +263,13 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise DatasetError(f"{path}: no such file or folder")
+            raise DatasetError(f"{path}: no such file or folder; check the path")
         images = (each for each in path.rglob("*") if each.suffix.lower() in _SUFFIXES and each.is_file())
         found += sorted(images) if path.is_dir() else [path]
     if not found:
-        raise DatasetError(f"{', '.join(map(str, paths))}: no images there ({', '.join(sorted(_SUFFIXES))})")
+        raise DatasetError(
+            f"{', '.join(map(str, paths))}: no images there; give {', '.join(sorted(_SUFFIXES))}"
+        )
     return found
 
 

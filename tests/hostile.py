@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,34 +18,36 @@ SECONDS, MEGABYTES = 1.0, 500
 FUZZ = settings(max_examples=max(200, settings().max_examples))
 """200 cases a target; `--hypothesis-profile fuzz` makes it 10,000."""
 
-odd_text = st.one_of(
-    st.text(max_size=20),
-    st.sampled_from(
-        [
-            "", " ", "../x", "/etc/passwd", "a b", "'\"", "a\nb", "\0", "Ω", "\ud83d\ude00",
-            "nan", "inf", "1e999", "9" * 400, "0x10", "-0", "1_0", "٣", "C:\\x", "a" * 300,
-            "[", "{", "!!python/object:os.system", "&a *a",
-        ]
-    ),
+_REMEDY = re.compile(r"; |must |needs? |needed|should |^`semtune check |^and \d+ more faults$")
+"""What to do, or what has to hold, stands in every line of a message."""
+
+ODD = (
+    "", " ", "../x", "/etc/passwd", "a b", "'\"", "a\nb", "\0", "Ω", "\ud83d\ude00", "\x1b[2J",
+    "nan", "inf", "1e999", "9" * 400, "0x10", "-0", "1_0", "٣", "C:\\x", "a" * 300,
+    "[", "{", "!!python/object:os.system", "&a *a",
 )  # fmt: skip
+odd_text = st.one_of(st.text(max_size=20), st.sampled_from(ODD))
 
 
-@st.composite
-def damaged(draw: st.DrawFn, whole: bytes) -> bytes:
+def damaged(whole: bytes) -> st.SearchStrategy[bytes]:
     """A valid text or file with up to six bytes changed, and a piece taken out, put in, doubled or cut."""
+    # One draw of bytes that say what to do: a draw for each of these takes most of the time.
+    return st.binary(min_size=64, max_size=64).map(lambda orders: _damage(whole, orders))
+
+
+def _damage(whole: bytes, orders: bytes) -> bytes:
+    *places, start, changes, length, act, again, values, more = struct.unpack("<6IIBBBB6s26s", orders)
     data = bytearray(whole)
-    for place in draw(st.lists(st.integers(0, max(0, len(whole) - 1)), max_size=6)):
-        data[place] = draw(st.integers(0, 255))
-    start = draw(st.integers(0, len(data)))
-    piece = data[start : start + draw(st.integers(0, 40))]
-    act = draw(st.sampled_from(["keep", "take out", "double", "put in", "cut"]))
-    if act == "take out":
-        del data[start : start + len(piece)]
-    elif act == "double":
-        data[start:start] = piece * draw(st.integers(1, 50))
-    elif act == "put in":
-        data[start:start] = draw(st.binary(max_size=30)) + draw(odd_text).encode("utf-8", "replace")
-    elif act == "cut":
+    for place, value in zip(places[: changes % 7], values, strict=False):
+        data[place % len(data)] = value
+    start, length = start % (len(data) + 1), length % 41
+    if act % 5 == 1:
+        del data[start : start + length]
+    elif act % 5 == 2:
+        data[start:start] = data[start : start + length] * (again % 50)
+    elif act % 5 == 3:
+        data[start:start] = more[: length % 27] + ODD[again % len(ODD)].encode("utf-8", "replace")
+    elif act % 5 == 4:
         del data[start:]
     return bytes(data)
 
@@ -66,8 +70,10 @@ def bounded() -> Iterator[None]:
 
 
 def _check_message(message: str) -> None:
-    assert message
-    assert len(message) < 20_000
+    assert 0 < len(message) < 20_000
+    assert message.replace("\n", "").isprintable()  # nothing moves the cursor of a terminal
+    for line in message.splitlines():  # one a fault, each with what to do
+        assert _REMEDY.search(line), line
 
 
 def _kilobytes(name: str) -> int:

@@ -3,6 +3,7 @@
 import ast
 import os
 import pickle
+import socket
 import stat
 from pathlib import Path
 
@@ -142,3 +143,13 @@ def test_a_store_that_cannot_be_used_is_told_without_its_password(tmp_path):
     with pytest.raises(TrackingError, match="MLflow store") as error:
         open_store(Workspace(tmp_path), "nonsense://ann:s3cret@host")
     assert "s3cret" not in str(error.value)
+
+
+def test_the_page_answers_to_the_names_of_the_address_that_it_listens_on():
+    from semtune.tracking.ui import allowed_hosts
+
+    own = ["127.0.0.1", "127.0.0.1:*", "localhost", "localhost:*", "[::1]", "[[]::1]:*"]
+    assert allowed_hosts("127.0.0.1") == own
+    assert allowed_hosts("192.0.2.7") == [*own, "192.0.2.7", "192.0.2.7:*"]
+    assert allowed_hosts("2001:db8::7") == [*own, "[2001:db8::7]", "[[]2001:db8::7]:*"]
+    assert socket.gethostname() in allowed_hosts("0.0.0.0")

@@ -191,6 +191,16 @@ def test_every_space_in_the_documents_is_valid():
         assert parse_space(block, "document", "document").architectures
 
 
+@pytest.mark.parametrize("document", ["docs/durability.md", "docs/security.md"])
+def test_a_test_that_a_document_names_exists(document):
+    named = re.findall(r"(?:tests/)?(?:integration/)?(test_\w+\.py)", TEXTS[document])
+    there = {path.name for path in ROOT.glob("tests/**/test_*.py")}
+    assert named
+    assert set(named) <= there
+    for row in re.findall(r"^\|.*\|$", TEXTS["docs/durability.md"], re.MULTILINE)[2:]:
+        assert ".py`" in row or "the same" in row, row
+
+
 def test_the_decisions_are_numbered_without_a_gap():
     numbers = [int(path.name[:4]) for path in sorted(ROOT.glob("docs/decisions/*.md"))]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -119,6 +119,16 @@ def test_an_event_is_seen_by_others_as_soon_as_it_is_appended(path):
     journal.close()
 
 
+def test_all_but_epochs_are_flushed_to_the_disk_as_they_are_appended(path, monkeypatch):
+    flushed, journal = [], Journal(path)
+    monkeypatch.setattr("os.fsync", flushed.append)
+    for event in ONE_OF_EACH:
+        flushed.clear()
+        journal.append(event)
+        assert len(flushed) == (event.event != "epoch_done"), event.event
+    journal.close()
+
+
 def test_reading_goes_on_from_a_position(path):
     written(path, ONE_OF_EACH)
     positions = [position for _, position in read_events(path)]

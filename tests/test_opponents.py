@@ -59,8 +59,8 @@ def test_a_stopped_process_is_gone(aside):
         _ = aside.events
 
 
-def test_every_opponent_that_looks_at_frames_is_timed(aside, table, store):
-    fitted = aside.events
+def test_every_opponent_that_looks_at_frames_is_timed(table, store, tmp_path):
+    fitted = list(fit_opponents(table, store, tmp_path / "here"))
     clocked = timed(fitted, table, store)
     assert [each.name for each in clocked] == [each.name for each in fitted]
     for before, after in zip(fitted, clocked, strict=True):

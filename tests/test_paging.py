@@ -69,10 +69,11 @@ def test_pages_are_given_back(store):
     frames = replace(placed(store, 2**40).frames, pager=Pager(store.mapping, most))
     plan = plan_epoch(frames, np.arange(0, FRAMES, 50), 224, 0.0, 0, 0)
     highest = 0
-    for part in plan.geometry.split(16):
+    for number, part in enumerate(plan.geometry.split(16)):
         frames.expect(part, 224)
         frames.cut(*part.T, 224)
-        highest = max(highest, resident())
+        if number % 6 == 0:  # the system takes a tenth of a second to count
+            highest = max(highest, resident())
     assert len(plan.geometry) * 224 * WIDTH > 50 * most
     assert highest < 3 * most
 

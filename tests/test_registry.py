@@ -63,4 +63,5 @@ def test_any_names_are_kept_and_found(names):
 @given(name=st.text(max_size=12), known=st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=5))
 def test_a_hint_names_only_known_names(name, known):
     hint = nearest_name(name, known)
-    assert hint == f"known: {', '.join(known)}" or hint in [f"did you mean {each!r}?" for each in known]
+    shown = [each if each.isprintable() else repr(each) for each in known]
+    assert hint == f"known: {', '.join(shown)}" or hint in [f"did you mean {each!r}?" for each in known]

@@ -272,5 +272,5 @@ def test_a_folder_with_the_name_of_an_image_is_no_image(tmp_path):
 def test_what_is_not_there_is_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"nowhere\.png: no such file or folder"):
         image_files([tmp_path, tmp_path / "nowhere.png"])
-    with pytest.raises(DatasetError, match=r"no images there \(\.bmp, \.jpeg"):
+    with pytest.raises(DatasetError, match=r"no images there; give \.bmp, \.jpeg"):
         image_files([tmp_path])

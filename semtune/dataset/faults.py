@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from semtune.errors import DatasetError
+from semtune.files import is_inside
 
 NAMED_FAULTS = 3
 """How many faults an error message names; `semtune check` names them all."""
@@ -45,6 +46,8 @@ def read_text(folder: Path, file: str, limit: int) -> str | Fault:
     try:
         if not path.is_file():  # a pipe or a device would block or never end
             return Fault(file, None, _no_file(folder, file))
+        if not is_inside(path, folder):
+            return Fault(file, None, "the file links to a place outside its folder; copy it into the folder")
         with path.open("rb") as stream:
             content = stream.read(limit + 1)
         if len(content) > limit:

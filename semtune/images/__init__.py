@@ -15,15 +15,16 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from semtune.errors import DatasetError
-from semtune.images.decoding import MAX_FILE_BYTES, Frame, decode, quieten_tifffile
+from semtune.errors import DatasetError, words_of
+from semtune.images.bounds import MAX_FILE_BYTES, damaged, open_tiff
+from semtune.images.decoding import Frame, decode
 
 __all__ = [
     "MAX_FILE_BYTES",
     "Frame",
     "crop_data_bar",
     "find_data_bar",
-    "quieten_tifffile",
+    "open_tiff",
     "read_frame",
     "tiles",
     "to_uint8",
@@ -47,10 +48,7 @@ def read_frame(path: Path) -> Frame:
     except DatasetError as fault:
         raise DatasetError(f"{path}: {fault}") from fault.__cause__
     except Exception as fault:  # decoders fail on damaged bytes in every way there is
-        what = " ".join(str(fault).split())[:120] or type(fault).__name__
-        raise DatasetError(
-            f"{path}: damaged or incomplete image ({what}); copy it anew or remove it"
-        ) from fault
+        raise DatasetError(f"{path}: {damaged(words_of(fault))}") from fault
 
 
 def write_png(path: Path, frame: Frame) -> None:

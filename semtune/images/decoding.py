@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import stat
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -18,25 +16,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semtune.errors import DatasetError
+from semtune.images.bounds import (
+    RESAVE,
+    check_file,
+    check_scans,
+    check_segments,
+    check_size,
+    critical_chunks,
+    damaged,
+    open_tiff,
+)
 
 Frame = NDArray[np.uint8] | NDArray[np.uint16]
 """Grey levels, shape (height, width)."""
-
-MAX_SIDE = 65_535
-MAX_BYTES = 2**27
-"""Of decoded pixels; a larger frame is refused from its header, before anything is decoded."""
-MAX_FILE_BYTES = 2**28
 
 _STRIP = 64
 """Rows that are turned grey at a time: bounds the memory."""
 _COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 34925, 50000)
 """Of TIFF: none, fax, LZW, JPEG, deflate, PackBits, LZMA, Zstandard; decoded into no more than a strip."""
-_JPEG_HEAD = 2**20
+_RUN_LENGTHS = (1, 2)
+"""Compressions of a BMP that Pillow undoes byte by byte in Python: many seconds for a small file."""
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WARNINGS = Lock()
 """Held while Python's warnings are changed, which all threads share."""
-_RESAVE = "save it again as a grey PNG or TIFF"
-_RECOPY = "copy it anew or remove it"
 
 
 def decode(path: Path) -> Frame:
@@ -46,37 +48,8 @@ def decode(path: Path) -> Frame:
         DatasetError: If the file is missing, too large or of a kind that is not read.
         Exception: Whatever a decoder raises on damaged bytes.
     """
-    _check_file(path)
+    check_file(path)
     return _decoder(path)(path)
-
-
-def quieten_tifffile() -> None:
-    """Keep tifffile's log quiet: what it works around and matters is refused here as an error."""
-    logging.getLogger("tifffile").addFilter(_drop)
-
-
-def _drop(_: logging.LogRecord) -> bool:
-    return False
-
-
-def _check_file(path: Path) -> None:
-    try:
-        facts = path.stat()
-    except OSError as fault:
-        raise DatasetError(f"cannot be opened ({fault.strerror}); check the path") from fault
-    if not stat.S_ISREG(facts.st_mode):
-        raise DatasetError("is not a regular file; give an image file")
-    if not 0 < facts.st_size <= MAX_FILE_BYTES:
-        raise DatasetError(f"has {facts.st_size} bytes, not 1 to {MAX_FILE_BYTES}; {_RECOPY}")
-
-
-def _check_size(height: int, width: int, pixel_bytes: int) -> None:
-    if min(height, width) < 1:
-        raise DatasetError(f"has {width} x {height} pixels; {_RECOPY}")
-    if max(height, width) > MAX_SIDE or height * width * pixel_bytes > MAX_BYTES:
-        raise DatasetError(
-            f"has {width} x {height} pixels, over {MAX_SIDE} a side or {MAX_BYTES} bytes; crop it first"
-        )
 
 
 def _pixel_bytes(channels: int, bits: int) -> int:
@@ -90,16 +63,16 @@ def _decoder(path: Path) -> Callable[[Path], Frame]:
     for magic, reader in _DECODERS:
         if head.startswith(magic):
             return reader
-    raise DatasetError(f"is no PNG, TIFF, JPEG or BMP file (it begins with {head!r}); {_RESAVE}")
+    raise DatasetError(f"is no PNG, TIFF, JPEG or BMP file (it begins with {head!r}); {RESAVE}")
 
 
 def _read_png(path: Path) -> Frame:
-    data = path.read_bytes()
-    if data[12:16] != b"IHDR":
-        raise DatasetError(f"damaged or incomplete image (no PNG header); {_RECOPY}")
+    data = critical_chunks(path)
+    if data[12:16] != b"IHDR" or len(data) < 33:
+        raise damaged("no PNG header")
     channels = {0: 1, 4: 2}.get(data[25], 4)  # 2, 3 and 6 are colours, palette indices, colours with alpha
     size = int.from_bytes(data[20:24], "big"), int.from_bytes(data[16:20], "big")
-    _check_size(*size, _pixel_bytes(channels, data[24]))
+    check_size(*size, _pixel_bytes(channels, data[24]))
     return _grey(imagecodecs.png_decode(data))  # unlike Pillow, keeps 16 bits of colour and checks every CRC
 
 
@@ -109,9 +82,13 @@ def _read_jpeg_or_bmp(path: Path) -> Frame:
         opened = Image.open(path, formats=("JPEG", "BMP"))
     with opened as picture:
         grey = picture.mode in ("1", "L")
-        _check_size(picture.height, picture.width, 1 if grey else 4)
+        check_size(picture.height, picture.width, 1 if grey else 4)
         if not grey and picture.mode not in ("P", "RGB", "RGBA"):
-            raise DatasetError(f"has colours of kind {picture.mode}; {_RESAVE}")
+            raise DatasetError(f"has colours of kind {picture.mode}; {RESAVE}")
+        if picture.info.get("compression") in _RUN_LENGTHS:
+            raise DatasetError(f"is a BMP compressed by run lengths; {RESAVE}")
+        if picture.format != "BMP":
+            check_scans(path.read_bytes(), picture.height * picture.width)
         frame = np.empty((picture.height, picture.width), np.uint8)
         for top in range(0, picture.height, _STRIP):  # Pillow copies at each step: of a strip, not of all
             strip = picture.crop((0, top, picture.width, min(top + _STRIP, picture.height)))
@@ -120,11 +97,10 @@ def _read_jpeg_or_bmp(path: Path) -> Frame:
 
 
 def _read_tiff(path: Path) -> Frame:
-    quieten_tifffile()
-    with tifffile.TiffFile(path) as file:
+    with open_tiff(path) as file:
         page = file.pages[0].aspage()
         bits = _check_page(page, path.stat().st_size)
-        _check_segments(file, page)
+        _check_jpegs(file, page)
         pixels = page.asarray(maxworkers=1)
         if page.photometric.name == "PALETTE":
             return _frame(_palette(page.colormap, bits)[pixels])
@@ -136,28 +112,21 @@ def _read_tiff(path: Path) -> Frame:
 def _check_page(page: Any, file_bytes: int) -> int:  # noqa: ANN401 - tifffile ships no types
     """Refuse what cannot become a frame before decoding; return the bits of a grey level."""
     bits, kind, photometric = page.bitspersample, page.sampleformat, page.photometric
-    _check_size(
-        page.imagelength,
-        page.imagewidth,
-        _pixel_bytes(page.samplesperpixel, bits if isinstance(bits, int) else 16),
-    )
+    pixel_bytes = _pixel_bytes(page.samplesperpixel, bits if isinstance(bits, int) else 16)
+    check_size(page.imagelength, page.imagewidth, pixel_bytes)
     if kind != tifffile.SAMPLEFORMAT.UINT or not isinstance(bits, int) or not 1 <= bits <= 16:
-        raise DatasetError(f"has pixels of {bits} bits, format {kind!r}, not unsigned 1 to 16; {_RESAVE}")
+        raise DatasetError(f"has pixels of {bits} bits, format {kind!r}, not unsigned 1 to 16; {RESAVE}")
     readable = ("MINISBLACK", "MINISWHITE", "PALETTE", "RGB") + ("YCBCR",) * (page.compression == 7)
     if getattr(photometric, "name", "") not in readable or page.imagedepth != 1 or page.samplesperpixel > 4:
-        raise DatasetError(f"has {page.samplesperpixel} channels of kind {photometric!r}; {_RESAVE}")
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    if len(segments) < math.prod(page.chunked) or any(
-        size < 1 or start + size > file_bytes for start, size in segments
-    ):
-        raise DatasetError(f"damaged or incomplete image (missing strips); {_RECOPY}")
+        raise DatasetError(f"has {page.samplesperpixel} channels of kind {photometric!r}; {RESAVE}")
+    check_segments(page, pixel_bytes, file_bytes)
     if page.compression not in _COMPRESSIONS:
-        raise DatasetError(f"is compressed by {page.compression!r}; {_RESAVE}")
+        raise DatasetError(f"is compressed by {page.compression!r}; {RESAVE}")
     return bits
 
 
-def _check_segments(file: tifffile.TiffFile, page: Any) -> None:  # noqa: ANN401 - tifffile ships no types
-    """Refuse a JPEG inside a TIFF that is larger than the strip or tile that it fills."""
+def _check_jpegs(file: tifffile.TiffFile, page: Any) -> None:  # noqa: ANN401 - tifffile ships no types
+    """Refuse a JPEG inside a TIFF that asks for more than the strip or tile that it fills."""
     if page.compression != tifffile.COMPRESSION.JPEG:
         return
     height, width = (
@@ -166,9 +135,11 @@ def _check_segments(file: tifffile.TiffFile, page: Any) -> None:  # noqa: ANN401
     room = max(height, 16) * max(width, 16)  # JPEG pads to its blocks
     for start, size in zip(page.dataoffsets, page.databytecounts, strict=True):
         file.filehandle.seek(start)
-        found = _jpeg_size(file.filehandle.read(min(size, _JPEG_HEAD)))
+        data = file.filehandle.read(size)
+        found = _jpeg_size(data)
         if found is None or math.prod(found) > room:
-            raise DatasetError(f"damaged or incomplete image (a JPEG of another size inside); {_RECOPY}")
+            raise damaged("a JPEG of another size inside")
+        check_scans(data, room * math.prod(page.chunked))
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import tifffile
 
-from semtune.errors import MetadataError
-from semtune.images import quieten_tifffile
+from semtune.errors import DatasetError, MetadataError, words_of
+from semtune.files import is_inside
+from semtune.images import open_tiff
 
 VENDOR_TAGS = (34118, 34680, 34682, 50431)
 """Zeiss, Thermo (S-FEG), Thermo (Helios), TESCAN."""
@@ -62,14 +63,15 @@ def _tags(path: Path) -> dict[int, bytes]:
         with path.open("rb") as file:
             if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
                 return {}
-        quieten_tifffile()
-        with tifffile.TiffFile(path) as image:
+        with open_tiff(path) as image:
             tags = image.pages[0].aspage().tags
             return {code: _content(image, tags[code]) for code in VENDOR_TAGS if code in tags}
     except MetadataError:
         raise
+    except DatasetError as fault:
+        raise MetadataError(str(fault).partition(";")[0]) from fault
     except Exception as fault:  # tifffile fails on damaged bytes in every way there is
-        raise MetadataError(f"cannot be read ({' '.join(str(fault).split())[:120]})") from fault
+        raise MetadataError(f"cannot be read ({words_of(fault)})") from fault
 
 
 def _content(image: tifffile.TiffFile, tag: tifffile.TiffTag) -> bytes:
@@ -87,6 +89,8 @@ def _text(path: Path) -> str | None:
     try:
         if not path.is_file():
             return None
+        if not is_inside(path, path.parent):
+            raise MetadataError(f"{path.name} beside it links to a place outside its folder")
         with path.open("rb") as file:
             content = file.read(MAX_BLOCK_BYTES + 1)
     except OSError as fault:

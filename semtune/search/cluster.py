@@ -5,6 +5,7 @@ Apart from the driver, whose imports take as long as a worker's: the two happen 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,8 @@ from ray.exceptions import AuthenticationError
 
 from semtune.errors import SearchError
 from semtune.search.access import guard
+
+_CLOUDS = ("169.254.169.254", "metadata.google.internal")
 
 
 @contextmanager
@@ -30,17 +33,39 @@ def connected(address: str | None) -> Iterator[None]:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
         else:
-            ray.init(
-                address="local",  # without it Ray joins whatever cluster runs on this machine
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
-                object_store_memory=100 * 2**20,
-            )
+            _start()
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start() -> None:
+    with _no_cloud_asked():
+        ray.init(
+            address="local",  # without it Ray joins whatever cluster runs on this machine
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+            # Frames are shared through the page cache; Ray's object store carries only tasks and reports.
+            object_store_memory=100 * 2**20,
+        )
+
+
+@contextmanager
+def _no_cloud_asked() -> Iterator[None]:
+    """Keep the processes that Ray starts meanwhile from asking clouds whether they run there.
+
+    Ray's head asks though usage statistics are off, and has no switch for it. It asks by `requests`, which
+    obeys `<scheme>://<host>_proxy` of the environment, and nobody listens on this proxy. Taken away again
+    because Google's own library asks for credentials in the same way.
+    """
+    names = [f"http://{host}_proxy" for host in _CLOUDS]
+    os.environ.update(dict.fromkeys(names, "http://127.0.0.1:9"))
+    try:
+        yield
+    finally:
+        for name in names:
+            os.environ.pop(name, None)

@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from semtune.config import Hyperparameters, SearchSettings
-from semtune.errors import ConfigError
+from semtune.errors import ConfigError, words_of
 from semtune.registry import nearest_name
 from semtune.search.line import Parameter, Value, check_value, first_message, read_parameter
 
@@ -159,7 +159,7 @@ def _entries(text: str, file: str) -> Iterator[tuple[str, Any, int]]:
         ]
     # PyYAML trips over a tag whose content is of another kind, such as `!!int x`, in all these ways.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{file}: not valid YAML: {' '.join(str(error).split())[:200]}") from None
+        raise ConfigError(f"{file}: not valid YAML ({words_of(error, 200)}); mend that place") from None
     if pairs is None:
         raise ConfigError(
             f"{file}:1: not a mapping; write a hyperparameter a line, e.g. `learning_rate: 1.0e-4`"
@@ -188,7 +188,9 @@ def _check_whole(space: SearchSpace, lines: dict[str, int], file: str) -> None:
         "choice",
         "value",
     ):
-        raise ConfigError(f"{file}:{lines['stratify']}: stratify needs a `choice`")
+        raise ConfigError(
+            f"{file}:{lines['stratify']}: stratify needs a `choice`; name another line, or leave it out"
+        )
     for name, value in space.settings.first.items():
         where = f"{file}:{lines['first']}"
         if name not in names:
@@ -211,7 +213,9 @@ def _check_conditions(parameter: Parameter, above: list[str], where: str) -> Non
                 f"{where}: the architecture cannot depend on another hyperparameter; drop `when`"
             )
         if parameter.name == "epochs" and other != "architecture":
-            raise ConfigError(f"{where}: epochs can depend on the architecture alone, not on {other!r}")
+            raise ConfigError(
+                f"{where}: epochs can depend on the architecture alone, not on {other!r}; drop `when`"
+            )
     if parameter.name == "epochs" and parameter.distribution != "value":
         raise ConfigError(
             f"{where}: epochs cannot be searched: trials of unequal length do not compare; give one number"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import NoReturn
 
@@ -27,5 +28,21 @@ def become_ui(workspace: Workspace, host: str, port: int) -> NoReturn:
         "--artifacts-destination", str(store.artifacts), "--default-artifact-root", str(store.artifacts),
         "--host", host, "--port", str(port), "--workers", "1",
     ]  # fmt: skip
+    # MLflow's own list lets in whatever begins like a private address, such as 10.example.org.
+    os.environ.setdefault("MLFLOW_SERVER_ALLOWED_HOSTS", ",".join(allowed_hosts(host)))
     sys.stdout.flush()
     os.execv(sys.executable, arguments)
+
+
+def allowed_hosts(host: str) -> list[str]:
+    """What a browser may call the server, at any port; else a page whose name leads here could read it all.
+
+    Args:
+        host: Address that the server listens on; on all of them it also answers to the machine's name.
+    """
+    names = ["127.0.0.1", "localhost", "[::1]"]
+    if host in ("0.0.0.0", "::"):
+        names += [socket.gethostname(), socket.getfqdn()]
+    elif host not in names:
+        names.append(f"[{host}]" if ":" in host else host)
+    return [place for name in names for place in (name, f"{name.replace('[', '[[]')}:*")]

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from semtune.errors import SearchError
+from semtune.errors import SearchError, words_of
 from semtune.files import written_whole
 from semtune.training.step import TrainingStep
 
@@ -82,7 +82,9 @@ def _opened(path: Path) -> safe_open:
     try:
         return safe_open(path, framework="pt")
     except (OSError, SafetensorError) as error:
-        raise SearchError(f"{path}: not a readable safetensors file ({error})") from None
+        raise SearchError(
+            f"{path}: not a readable safetensors file ({words_of(error)}); delete it, or copy it anew"
+        ) from None
 
 
 def _facts(metadata: dict[str, str] | None, path: Path) -> Facts:

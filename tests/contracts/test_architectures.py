@@ -13,7 +13,17 @@ from semtune.networks import ARCHITECTURES
 CONTROLS = 3
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES.names)
+IN_A_MOMENT = ("pacf", "vgg11", "resnet50")
+"""One of each family; the deeper ones take their time."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        name if name in IN_A_MOMENT else pytest.param(name, marks=pytest.mark.slow)
+        for name in ARCHITECTURES.names
+    ],
+)
 def network(request):
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -85,19 +85,12 @@ raced = pytest.mark.parametrize("engine", [each for each in ENGINES if each.auto
 
 @raced
 @pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
-def test_an_engine_scores_as_eager_float32(engine, network, bfloat16):
+def test_an_engine_scores_as_eager_float32_and_leaves_the_network_as_it_was(engine, network, bfloat16):
     if bfloat16 and not engine.bfloat16:
         pytest.skip(f"{engine.name} computes in float32")
-    assert_alike(engine, network, bfloat16)
-
-
-@raced
-def test_preparing_leaves_the_network_as_it_was(engine, network):
-    if engine.hindrance("cpu"):
-        pytest.skip(f"{engine.name}: {engine.hindrance('cpu')}")
     before = {name: value.clone() for name, value in network.state_dict().items()}
     names = [name for name, _ in network.named_modules()]
-    engine.prepare(network, crops_of(1), False)
+    assert_alike(engine, network, bfloat16)
     assert [name for name, _ in network.named_modules()] == names
     assert not network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -61,7 +61,8 @@ def check_all(place, name, before=b"", finished=True, store=None):
     zombies = _mlflow_tells_the_truth(store or open_store(place.workspace), folder, record)
     until(lambda: not place.processes(but=AGENTS), 30)
     ended = [trial for trial in record.trials.values() if trial.reason not in (None, "interrupted")]
-    return Tally(len(record.trials), len(ended), 0, doubled, zombies, len(place.processes(but=AGENTS)))
+    lost = len(record.trials) - len(ended) if finished else 0
+    return Tally(len(record.trials), len(ended), lost, doubled, zombies, len(place.processes(but=AGENTS)))
 
 
 def _journal_is_whole(folder):

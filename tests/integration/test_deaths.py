@@ -137,7 +137,7 @@ def test_a_laptop_that_slept_kills_no_trial(place):
         asleep = place.processes()
         for pid in asleep:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(20)
+        time.sleep(12)
         for pid in asleep:
             os.kill(pid, signal.SIGCONT)
         assert process.wait(120) == 0

@@ -20,10 +20,6 @@ pytestmark = [
         reason="needs Linux, root, iproute2 and util-linux",
     ),
 ]
-asks_the_cloud = pytest.mark.xfail(
-    strict=False,
-    reason="Ray 2.60's head process asks the clouds' metadata addresses even with usage statistics off",
-)
 SPACE = "architecture: pacf\nbatch_size: 4\ncrop: 64\nepochs: 2\ntrials: 2\n"
 WATCHED = """
 ip link set lo up
@@ -90,14 +86,12 @@ def test_every_port_of_the_search_is_on_loopback(watched):
     assert [place for place in sorted(places) if not is_loopback(place)] == []
 
 
-@asks_the_cloud
 def test_every_connection_stays_on_loopback(watched):
     ends = {end for line in lines(watched / "connected") for end in line[4:6]}
     assert ends
     assert [end for end in sorted(ends) if not is_loopback(end)] == []
 
 
-@asks_the_cloud
 def test_no_packet_is_sent_anywhere_else(watched):
     (out,) = [line for line in lines(watched / "interfaces") if line[0] == "out:"]
     assert int(out[10]) == 0  # packets; those of names that somebody looks up count too

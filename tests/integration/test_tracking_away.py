@@ -2,6 +2,8 @@
 
 import time
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -45,7 +47,7 @@ def epoch_times(place, name):
     return [event.at for event, _ in events if event.event == "epoch_done"]
 
 
-def test_a_server_away_for_thirty_seconds_and_then_for_good(place):
+def test_a_server_that_is_silent_for_thirty_seconds_gets_everything(place):
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     arguments = ("search", "space.yaml", "--data", "frames", "--name", "away", "--tracking-uri", uri)
@@ -61,14 +63,31 @@ def test_a_server_away_for_thirty_seconds_and_then_for_good(place):
         until(lambda: not place.processes(but=AGENTS), 30)
         place.run("sync", "away", "--tracking-uri", uri)  # had it ended before the server was back
         check_all(place, "away", store=open_store(place.workspace, uri))
-    # The whole of a search without a server: it ends as if there had been one.
-    short = ("--epochs", 3, "--trials", 2, "--tracking-uri", uri)
-    said = place.run("search", "space.yaml", "--data", "frames", "--name", "alone", *short)
-    assert "finished" in said
-    place.run("sync", "alone", "--tracking-uri", uri, code=1)
-    with server(place.folder / "server", port):
-        place.run("sync", "alone", "--tracking-uri", uri)
-        check_all(place, "alone", store=open_store(place.workspace, uri))
-        place.workspace.search("alone").tracked.unlink()
-        place.run("sync", "alone", "--tracking-uri", uri)
-        check_all(place, "alone", store=open_store(place.workspace, uri))
+
+
+def test_a_whole_search_without_a_server_is_sent_later_and_its_password_is_written_nowhere(
+    place, monkeypatch
+):
+    port, password = free_port(), f"hunter{uuid4().hex}"
+    uri = f"http://ann:{password}@127.0.0.1:{port}"
+    short = ("--data", "frames", "--name", "alone", "--epochs", 3, "--trials", 2, "--tracking-uri", uri)
+    with TemporaryDirectory() as ray_logs:  # a short path: Ray puts sockets there
+        monkeypatch.setenv("RAY_TMPDIR", ray_logs)
+        with place.started("search", "space.yaml", *short) as process:
+            assert process.wait(240) == 0
+        log = (place.folder / "log").read_text()
+        assert "search alone finished" in log  # as if there had been a server
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        said = [log, place.run("sync", "alone", code=1), place.run("report", "alone")]
+        with server(place.folder / "server", port):
+            said += [place.run("sync", "alone")]
+            store = open_store(place.workspace, uri)
+            check_all(place, "alone", store=store)
+            place.workspace.search("alone").tracked.unlink()
+            said += [place.run("sync", "alone"), place.run("list", "--json")]
+            check_all(place, "alone", store=store)
+        files = [path for folder in (place.folder, Path(ray_logs)) for path in folder.rglob("*")]
+        # Among them MLflow's database with all tags, its log, and the logs of Ray's processes.
+        assert {"journal.jsonl", "m.db", "log", "raylet.out"} <= {path.name for path in files}
+        assert not [text for text in said if password in text]
+        assert not [path for path in files if path.is_file() and password.encode() in path.read_bytes()]
