@@ -1,6 +1,6 @@
-"""Does a scorer hold on frames that it was not trained for? Frames made worse in steps must score less each time.
+"""Does a scorer hold on frames unlike its training frames? Made worse in steps, they must score less.
 
-Nobody needs to have scored these frames: that a blurred, noisy, pale or clipped copy is the worse one is known
+Nobody needs to have scored them: that a blurred, noisy, pale or clipped copy is the worse one is known
 beforehand. It is a test of sense, not of accuracy: a scorer can pass it and still give wrong scores.
 """
 
@@ -89,7 +89,7 @@ def _washed_out(frame: GreyFrame, lost: float) -> NDArray[np.floating]:
 
 
 def _clipped_white(frame: GreyFrame, share: float) -> NDArray[np.floating]:
-    return frame + 255 - np.quantile(frame, 1 - share)
+    return frame + (255 - np.quantile(frame, 1 - share))  # uint8 + 255 would wrap
 
 
 def _clipped_black(frame: GreyFrame, share: float) -> NDArray[np.floating]:
@@ -106,5 +106,5 @@ LADDERS = Registry(
         Ladder("clipped_black", (0.1, 0.3, 0.5, 0.8), _clipped_black),
     ],
 )
-"""Gaussian blur by its standard deviation in pixels; white noise by its standard deviation in grey levels; share of
-the contrast that is lost; share of the pixels that a shift of brightness saturates."""
+"""Levels: standard deviation of a Gaussian blur, pixels; of white noise, grey levels; share of the contrast that
+is lost; share of the pixels that a shift of brightness saturates."""
