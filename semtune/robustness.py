@@ -106,5 +106,5 @@ LADDERS = Registry(
         Ladder("clipped_black", (0.1, 0.3, 0.5, 0.8), _clipped_black),
     ],
 )
-"""Levels: standard deviation of a Gaussian blur, pixels; of white noise, grey levels; share of the contrast that
-is lost; share of the pixels that a shift of brightness saturates."""
+"""Levels: standard deviation of a Gaussian blur, pixels; of white noise, grey levels; share of the contrast
+that is lost; share of the pixels that a shift of brightness saturates."""

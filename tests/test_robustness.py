@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from conftest import grain_texture, noisy_frame
 
-from semtune.images import crop_data_bar, read_frame, to_uint8
 from semtune.robustness import LADDERS, Descent, descend, monotone_share
-from semtune.simulator import SPECIALISTS, VirtualMicroscope
-from semtune.simulator.microscope import Exposure, Knobs
 
 
 @pytest.fixture(scope="module")

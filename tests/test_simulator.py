@@ -22,9 +22,9 @@ from semtune.simulator import (
 from semtune.simulator.disturbances import Disturbances
 from semtune.simulator.fractal import fractal_surface
 from semtune.simulator.microscope import Exposure, Knobs, field_conditions, pixel_um
-from semtune.simulator.noise import electrons_per_pixel, noisy, signal_to_noise
-from semtune.simulator.other_specimens import ALL_SPECIMENS
+from semtune.simulator.noise import electrons_per_pixel
 from semtune.simulator.optics import Spot, probe_diameter_nm, transfer_function, wavelength_m
+from semtune.simulator.other_specimens import ALL_SPECIMENS
 from semtune.simulator.profile import find_specialist
 from semtune.simulator.specialist import Qualities, qualities, rated
 from semtune.simulator.specimen import MARGINS, RENDERED_SHAPE, SPECIMENS

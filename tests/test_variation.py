@@ -1,4 +1,4 @@
-"""A varied simulation: everything within its range, the standard frames untouched, labels that follow the frames."""
+"""A varied simulation: everything within its range, and scores that follow what was drawn."""
 
 from dataclasses import asdict, replace
 

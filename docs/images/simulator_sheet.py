@@ -4,6 +4,7 @@ python docs/images/simulator_sheet.py
 """
 
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 
 from matplotlib import pyplot as plt
@@ -26,8 +27,10 @@ def main() -> None:
     one_each = [spread(simulate_field(field, SETTINGS, SEED, varied)) for field in VARIED_FIELDS]
     rows += [[frames[0] for frames in one_each], one_each[2], one_each[4]]
     figure, axes = plt.subplots(len(rows), COLUMNS, figsize=(9.6, 1.62 * len(rows)), layout="constrained")
-    figure.suptitle("simulated frames under their simulated scores; below the fourth row: --varied", fontsize=9)
-    for frame, axis in zip(sum(rows, []), axes.flat, strict=True):
+    figure.suptitle(
+        "simulated frames under their simulated scores; from the fifth row on: --varied", fontsize=9
+    )
+    for frame, axis in zip(chain(*rows), axes.flat, strict=True):
         axis.imshow(frame.frame, cmap="gray", vmin=0, vmax=255, interpolation="antialiased")
         axis.set_title(f"{frame.score:.1f}  {frame.specimen}, {frame.magnification}x", fontsize=7, pad=2)
         axis.set_axis_off()
