@@ -1,6 +1,6 @@
 """Does a scorer trained on simulated frames hold on real ones? Ranks a focus series, degrades real frames.
 
-    python tests/benchmarks/real_frames.py SCORER.safetensors|DATASET [--epochs 30] [--keep FILE] [--frames FOLDER]
+    python tests/benchmarks/real_frames.py SCORER.safetensors|DATASET [--epochs N] [--keep FILE]
 
 A dataset trains a PACF first (AdamW 2e-3, cosine, crop 128, twelve tiles, one thread). Control parameters are
 taken as missing.
