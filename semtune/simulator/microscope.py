@@ -219,9 +219,10 @@ def field_conditions(field_index: int, seed: int, variation: Variation | None = 
     best_focus_um = unit * rng.standard_normal()
     astigmatism, direction = 0.15 * unit * abs(rng.standard_normal()), rng.uniform(0, 2 * np.pi)
     name = specimens.names[field_index // _FIELDS_IN_A_ROW % len(specimens)]
-    specimen = ALL_SPECIMENS[name]
     # A rendering brings the signal to the middle of the detector's range by itself.
-    gain, offset = (1.0, 0.0) if varied.rendering else (specimen.usual_gain, specimen.usual_offset)
+    gain, offset = (
+        (1.0, 0.0) if varied.rendering else (SPECIMENS[name].usual_gain, SPECIMENS[name].usual_offset)
+    )
     astigmatism *= varied.astigmatism
     return FieldConditions(
         specimen=name,

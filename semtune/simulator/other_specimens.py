@@ -21,8 +21,6 @@ class Relief:
     name: str
     beta: tuple[float, float]
     """Exponent of the power spectrum of its heights: the larger, the smoother."""
-    usual_gain: float = 0.8
-    usual_offset: float = 0.0
 
     def signal(self, pixel_um: float, rng: np.random.Generator) -> FloatImage:
         """Render one place, shape `RENDERED_SHAPE`: yield 0.16 / cos of the slope, which is 1 on average."""
@@ -37,8 +35,6 @@ class Phases:
     name: str
     areas: tuple[int, int]
     """Least and largest number of levels; the more, the smaller the areas."""
-    usual_gain: float = 1.0
-    usual_offset: float = 0.0
 
     def signal(self, pixel_um: float, rng: np.random.Generator) -> FloatImage:
         """Render one place, shape `RENDERED_SHAPE`: the level sets of a smooth random surface."""
@@ -61,8 +57,6 @@ class Packing:
     name: str
     radius_px: tuple[float, float]
     fibres: bool = False
-    usual_gain: float = 0.8
-    usual_offset: float = 0.0
 
     def signal(self, pixel_um: float, rng: np.random.Generator) -> FloatImage:
         """Render one place, shape `RENDERED_SHAPE`: yield 0.16 / cos^0.9 of the tilt, gaps 0.06.
