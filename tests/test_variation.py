@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from semtune.errors import ConfigError
-from semtune.simulator import SPECIALISTS, Setup, Variation, VirtualMicroscope, simulate_field
+from semtune.simulator import (
+    SIMULATOR_VERSION,
+    SPECIALISTS,
+    Setup,
+    Variation,
+    VirtualMicroscope,
+    simulate_field,
+)
 from semtune.simulator.microscope import draw_knobs
 from semtune.simulator.noise import electrons_per_pixel, noisy, signal_to_noise
 from semtune.simulator.other_specimens import ALL_SPECIMENS
@@ -59,6 +66,13 @@ def test_varied_frames_are_the_same_for_the_same_seed_alone():
     assert [f.frame.tobytes() for f in first] == [f.frame.tobytes() for f in again]
     assert [f.score for f in first] == [f.score for f in again]
     assert first[0].frame.tobytes() != other[0].frame.tobytes()
+
+
+def test_a_change_of_varied_frames_changes_the_version():
+    # Stored from version 1 itself: should it fail, the simulator has changed and needs another version.
+    known = {"1": [5.474, 5.82, 5.43, 5.108, 4.156]}
+    found = [simulate_field(index, 1, 0, VARIED)[0].exact_score for index in (0, 2, 16, 18, 24)]
+    assert found == pytest.approx(known[SIMULATOR_VERSION], abs=2e-3)
 
 
 def test_varied_frames_differ_more_than_the_standard_ones_do():
