@@ -22,6 +22,7 @@ __all__ = [
     "RATER_NOISE",
     "SIMULATOR_VERSION",
     "SPECIALISTS",
+    "STANDARD",
     "Disturbances",
     "Exposure",
     "Knobs",
