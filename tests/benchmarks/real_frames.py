@@ -87,7 +87,8 @@ def measure(scorer: Scorer, folder: Path) -> None:
         path.stem: frame_of(path) for path in sorted(folder.iterdir()) if path.suffix in (".tif", ".png")
     }
     series = score([frames[f"zeiss_merlin_defocus_-13324nm_{name}"] for name in SERIES])
-    print("series", " > ".join(f"{name} {value:.2f}" for name, value in zip(SERIES, series, strict=True)))
+    order = "in order" if series[0] > series[1] > series[2] else "NOT in order"
+    print(f"series {', '.join(f'{value:.2f}' for value in series)}: {order}")
     by_ladder = defaultdict(list)
     for descent in descend(score, frames, scorer.score_range[0]):
         by_ladder[descent.ladder].append(descent)
