@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import JsonOption, cores, show
+from semtune.cli_options import JsonOption, cores, parse_numbers, show
+from semtune.errors import ConfigError
 
 app = typer.Typer()
 
@@ -20,7 +21,9 @@ def simulate(
     fields: Annotated[int, typer.Option(min=1, help="Places on the specimens.")] = 178,
     settings: Annotated[int, typer.Option(min=1, help="Frames of each place.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 0,
-    profile: Annotated[str, typer.Option(help="Model of the specialist: overall or focus.")] = "overall",
+    profile: Annotated[str, typer.Option(help="Specialist: overall, focus or a YAML file.")] = "overall",
+    varied: Annotated[bool, typer.Option("--varied", help="Unlike microscopes and specimens.")] = False,
+    disturb: Annotated[str, typer.Option(help="Faults, e.g. drift_px=0.3,charging=0.1.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset of simulated frames, control parameters and scores."""
@@ -28,7 +31,11 @@ def simulate(
     from rich.progress import Progress
 
     from semtune.simulated_dataset import write_simulated_dataset
+    from semtune.simulator import Disturbances, Variation
 
+    if varied and disturb:
+        raise ConfigError("--varied draws disturbances for each frame; leave out --disturb")
+    faults = Disturbances.from_values(parse_numbers(disturb, "--disturb", "drift_px=0.3"))
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("simulating", total=fields)
@@ -40,6 +47,8 @@ def simulate(
             profile,
             cores(),
             lambda done: progress.update(task, completed=done),
+            faults,
+            Variation() if varied else None,
         )
     facts = {"folder": str(folder), "frames": frames, "fields": fields, "seed": seed}
     show(facts, as_json, f"{frames} simulated frames of {fields} fields -> {folder}")

@@ -84,6 +84,11 @@ def parse_gpus(text: str) -> float | None:
 
 def parse_controls(text: str) -> dict[str, float]:
     """Parse control parameters such as brightness=50,contrast=45."""
+    return parse_numbers(text, "--controls", "brightness=50,contrast=45")
+
+
+def parse_numbers(text: str, option: str, example: str) -> dict[str, float]:
+    """Parse numbers by name such as brightness=50,contrast=45; `option` is what messages call them."""
     given = {}
     for part in filter(None, text.split(",")):
         name, separator, value = part.partition("=")
@@ -92,9 +97,7 @@ def parse_controls(text: str) -> dict[str, float]:
         except ValueError:
             number = math.nan
         if not separator or not math.isfinite(number):
-            raise ConfigError(
-                f"--controls: {part!r} is not name=number; write e.g. brightness=50,contrast=45"
-            )
+            raise ConfigError(f"{option}: {part!r} is not name=number; write e.g. {example}")
         given[name.strip()] = number
     return given
 

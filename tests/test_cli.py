@@ -215,6 +215,12 @@ def test_a_simulation_does_not_overwrite(semtune, dataset, tmp_path):
     message = refusal(semtune("simulate", dataset, "--fields", "1", "--settings", "1"))
     assert "not an empty folder" in message
     assert "no specialist" in refusal(semtune("simulate", tmp_path / "new", "--profile", "focuss"))
+    for options, message in (
+        (("--disturb", "drift_px=1", "--varied"), "--varied draws disturbances for each frame"),
+        (("--disturb", "drift=1"), "did you mean 'drift_px'"),
+        (("--disturb", "drift_px"), "--disturb: 'drift_px' is not name=number"),
+    ):
+        assert message in refusal(semtune("simulate", tmp_path / "new", *options))
     assert not (tmp_path / "new").exists()
 
 

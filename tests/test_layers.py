@@ -37,6 +37,7 @@ LAYERS = {
     "simulated_dataset": 4,
     "training": 4,
     "score_maps": 2,
+    "robustness": 2,
     "baseline": 4,
     "search": 5,
     "opponents": 5,

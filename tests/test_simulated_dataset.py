@@ -1,13 +1,16 @@
 """A dataset of simulated frames: the same bytes from the same seed, whole or not at all."""
 
 import hashlib
+from dataclasses import asdict
 
 import pytest
 
 from semtune.dataset.checks import check
+from semtune.dataset.description import read_description
 from semtune.dataset.manifest import read_dataset
 from semtune.errors import DatasetError, UnknownNameError
 from semtune.simulated_dataset import write_simulated_dataset
+from semtune.simulator import Disturbances, Variation
 
 
 def bytes_of(folder):
@@ -37,6 +40,18 @@ def test_it_says_that_it_is_simulated_and_from_which_seed(written):
     assert (description.origin, description.seed, description.profile) == ("simulated", 5, "overall")
     assert description.control_parameters == ("brightness", "contrast", "focus")
     assert description.rater_noise == pytest.approx(0.35)
+
+
+def test_it_says_who_scored_and_what_varied(tmp_path):
+    write_simulated_dataset(tmp_path / "plain", 1, 1, 0, "focus", 1, disturbances=Disturbances(drift_px=0.3))
+    write_simulated_dataset(tmp_path / "varied", 1, 1, 0, "overall", 1, variation=Variation())
+    plain, varied = (read_description(tmp_path / name) for name in ("plain", "varied"))
+    assert plain.weights == {"sharpness": 0.85, "contrast": 0.05, "brightness": 0.0, "noise": 0.1}
+    assert plain.spoilers == ("sharpness",)
+    assert plain.disturbances == {"drift_px": 0.3}
+    assert plain.varied is None
+    assert varied.disturbances is None
+    assert varied.varied == asdict(Variation())
 
 
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes(written, tmp_path):

@@ -36,6 +36,15 @@ class DatasetDescription(BaseModel):
     """Standard deviation of the specialist's scores of equal frames, score points."""
     profile: str | None = None
     """Which model of the specialist scored the simulated frames."""
+    weights: dict[str, FiniteFloat] | None = None
+    """Of the qualities in that model's score."""
+    spoilers: tuple[str, ...] | None = None
+    """The qualities of which the worst makes half of that model's score."""
+    disturbances: dict[str, FiniteFloat] | None = None
+    """Faults that were on in all simulated frames; none if absent."""
+    varied: dict[str, tuple[FiniteFloat, FiniteFloat]] | None = None
+    """Ranges from which fields and frames drew their microscope, specimen and recording; one microscope and
+    the standard specimens if absent."""
 
     @field_validator("score_range")
     @classmethod

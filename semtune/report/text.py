@@ -143,7 +143,8 @@ def _origin(table: ComparisonTable) -> str:
     if table.simulated:
         return (
             "Frames and scores are simulated: the specialist is a formula; what a network learns here is "
-            "that formula, and what it reaches here says nothing about real frames."
+            "that formula, and what it reaches here says nothing about real frames. A simulated champion "
+            "is a starting point: a laboratory's own scores come first."
         )
     return "Frames and scores are measured: real frames, scored by a specialist."
 

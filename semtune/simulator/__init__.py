@@ -11,19 +11,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from semtune.simulator.disturbances import Disturbances
+from semtune.simulator.disturbances import NO_DISTURBANCES, Disturbances
 from semtune.simulator.microscope import Exposure, GreyFrame, Knobs, VirtualMicroscope, draw_knobs
-from semtune.simulator.specialist import RATER_NOISE, SPECIALISTS, rated
+from semtune.simulator.specialist import RATER_NOISE, SPECIALISTS, Specialist, rated
+from semtune.simulator.variation import Variation
 
 __all__ = [
     "CONTROL_PARAMETERS",
+    "NO_DISTURBANCES",
     "RATER_NOISE",
     "SIMULATOR_VERSION",
     "SPECIALISTS",
+    "STANDARD",
     "Disturbances",
     "Exposure",
     "Knobs",
+    "Setup",
     "SimulatedFrame",
+    "Specialist",
+    "Variation",
     "VirtualMicroscope",
     "field_name",
     "simulate_field",
@@ -34,6 +40,19 @@ SIMULATOR_VERSION = "1"
 """Changes whenever the same seed gives other frames or scores."""
 CONTROL_PARAMETERS = ("brightness", "contrast", "focus")
 """Names of `SimulatedFrame.controls`, in order: per cent, per cent, micrometres."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Who scores the frames, and what beyond the standard microscope they are taken with."""
+
+    specialist: Specialist = SPECIALISTS["overall"]
+    disturbances: Disturbances = NO_DISTURBANCES
+    """In every frame; a variation draws its own."""
+    variation: Variation | None = None
+
+
+STANDARD = Setup()
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +75,18 @@ class SimulatedFrame:
 
 
 def simulate_fields(
-    fields: int, settings: int, seed: int, specialist: str = "overall"
+    fields: int, settings: int, seed: int, setup: Setup = STANDARD
 ) -> Iterator[SimulatedFrame]:
     """Yield `settings` frames of each of `fields` fields, in order.
 
     With an even number of fields, or more than 16, no field is alone in its specimen.
     """
     for field_index in range(fields):
-        yield from simulate_field(field_index, settings, seed, specialist)
+        yield from simulate_field(field_index, settings, seed, setup)
 
 
 def simulate_field(
-    field_index: int, settings: int, seed: int, specialist: str = "overall"
+    field_index: int, settings: int, seed: int, setup: Setup = STANDARD
 ) -> list[SimulatedFrame]:
     """Simulate all frames of one field; independent of all other fields, so fit for a process of its own.
 
@@ -76,19 +95,15 @@ def simulate_field(
         settings: Number of frames, each at brightness, contrast and focus of its own. More settings leave
             the first ones as they are.
         seed: Of the whole dataset.
-        specialist: A name in `SPECIALISTS`.
-
-    Raises:
-        UnknownNameError: If there is no such specialist.
+        setup: Specialist, disturbances and variation.
     """
-    microscope = VirtualMicroscope(field_index, seed)
-    profile = SPECIALISTS[specialist]
+    microscope = VirtualMicroscope(field_index, seed, setup.disturbances, setup.variation)
     rater = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(field_index,)))
     frames = []
     for setting, deviate in enumerate(rater.standard_normal(settings)):
         knobs = draw_knobs(microscope, setting)
         exposure = microscope.take_frame(knobs, setting)
-        exact_score = profile.score(exposure)
+        exact_score = setup.specialist.score(exposure)
         frames.append(
             SimulatedFrame(
                 frame=exposure.frame,

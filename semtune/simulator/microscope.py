@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import constants
 
 from semtune.errors import ConfigError
-from semtune.simulator.disturbances import Disturbances
+from semtune.simulator.disturbances import NO_DISTURBANCES, Disturbances
 from semtune.simulator.fractal import FloatImage
+from semtune.simulator.noise import electrons_per_pixel, noisy, signal_to_noise
 from semtune.simulator.optics import (
     HALF_ANGLE_RAD,
     Spot,
@@ -19,18 +21,18 @@ from semtune.simulator.optics import (
     probe_sigma_px,
     spectrum,
 )
+from semtune.simulator.other_specimens import ALL_SPECIMENS
 from semtune.simulator.specimen import FRAME_SHAPE, SPECIMENS
+from semtune.simulator.variation import FieldVariation, Recording, Variation
 
 MAGNIFICATIONS = (500, 1000, 2000, 5000, 10000)
 VOLTAGES_KV = (5.0, 10.0, 15.0, 20.0, 30.0)
-CURRENT_PA = 100.0
+STANDARD_DWELL_US = 0.4
 
-_QUANTUM_EFFICIENCY = 0.35
-_READ_VARIANCE = 0.05  # of the electrons of a pixel of signal 1
 _GREY_PER_SIGNAL = 420.0
 _MIDDLE_SIGNAL = 0.16
 _FIELDS_IN_A_ROW = 2
-_CONDITIONS, _PLACE, _EXPOSURE, _SETTING = range(4)
+_CONDITIONS, _PLACE, _EXPOSURE, _SETTING, _VARIATION, _RECORDING = range(6)
 
 GreyFrame = NDArray[np.uint8]
 """A frame, shape (480, 640)."""
@@ -56,7 +58,7 @@ class Knobs:
     """Micrometres of astigmatism along the diagonal that are cancelled."""
     magnification: int = 1000
     """Of a display 127 mm wide."""
-    dwell: float = 0.4
+    dwell: float = STANDARD_DWELL_US
     """Microseconds a pixel; the noise falls with its square root."""
 
     def __post_init__(self) -> None:
@@ -83,6 +85,8 @@ class FieldConditions:
     """Grey levels that the detector adds: the best brightness is not 50 for every field."""
     gain: float
     """Of the detector, beside the contrast knob: the best contrast is not 50 for every field."""
+    varied: FieldVariation = field(default_factory=FieldVariation)
+    """What a varied simulation draws beside; the standard microscope by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +109,22 @@ class VirtualMicroscope:
         field_index: Which field; names its specimen and its conditions.
         seed: Of the whole session.
         disturbances: Faults that are on; none by default.
+        variation: Ranges from which fields and frames draw what is fixed without it, the disturbances of each
+            frame among them.
     """
 
-    def __init__(self, field_index: int, seed: int, disturbances: Disturbances | None = None) -> None:
+    def __init__(
+        self,
+        field_index: int,
+        seed: int,
+        disturbances: Disturbances | None = None,
+        variation: Variation | None = None,
+    ) -> None:
         self.field_index = field_index
         self.seed = seed
-        self.conditions = field_conditions(field_index, seed)
-        self._disturbances = disturbances or Disturbances()
+        self.variation = variation
+        self.conditions = field_conditions(field_index, seed, variation)
+        self._disturbances = disturbances or NO_DISTURBANCES
         self._spectra: dict[int, NDArray[np.complex64]] = {}
 
     def take_frame(self, knobs: Knobs, exposure: int = 0) -> Exposure:
@@ -122,25 +135,29 @@ class VirtualMicroscope:
             exposure: Number of the exposure: another one has other noise.
         """
         rng = _generator(self.seed, self.field_index, _EXPOSURE, exposure)
+        recording = self._recording(exposure)
+        smoothing = recording.smoothing_px
         spot = self.spot(knobs)
-        signal = self._disturbances.applied(blurred(self._spectrum(knobs.magnification), spot), rng)
-        electrons = electrons_per_pixel(knobs.dwell)
+        spot = replace(spot, sigma_px=math.hypot(spot.sigma_px, smoothing)) if smoothing else spot
+        signal = recording.disturbances.applied(blurred(self._spectrum(knobs.magnification), spot), rng)
+        electrons = electrons_per_pixel(knobs.dwell, self.conditions.varied.current_pa)
+        frame = self._detected(noisy(signal, electrons, smoothing, rng), knobs)
         return Exposure(
-            frame=self._detected(_noisy(signal, electrons, rng), knobs),
+            frame=_compressed(frame, recording.jpeg_quality) if recording.jpeg_quality else frame,
             noise_free=self._detected(signal, knobs),
             spot=spot,
-            signal_to_noise=_signal_to_noise(signal, electrons),
+            signal_to_noise=signal_to_noise(signal, electrons, smoothing),
         )
 
     def spot(self, knobs: Knobs) -> Spot:
-        """What a point of the specimen becomes at these settings."""
+        """What the column makes of a point of the specimen at these settings."""
         pixels_per_um = HALF_ANGLE_RAD / pixel_um(knobs.magnification)
         stigmators = (knobs.stigmator_x, knobs.stigmator_y)
         x, y = (
             pixels_per_um * (a - s) for a, s in zip(self.conditions.astigmatism_um, stigmators, strict=True)
         )
         return Spot(
-            probe_sigma_px(self.conditions.voltage_kv, CURRENT_PA, pixel_um(knobs.magnification)),
+            probe_sigma_px(self._probe_nm, pixel_um(knobs.magnification)),
             pixels_per_um * (knobs.focus - self.conditions.best_focus_um),
             (x, y),
         )
@@ -151,14 +168,26 @@ class VirtualMicroscope:
         References:
             Reimer (1998), Scanning Electron Microscopy, section 2.4 (depth of focus).
         """
-        probe_um = probe_diameter_nm(self.conditions.voltage_kv, CURRENT_PA) * 1e-3
-        return max(pixel_um(magnification), probe_um) / HALF_ANGLE_RAD
+        return max(pixel_um(magnification), 1e-3 * self._probe_nm) / HALF_ANGLE_RAD
+
+    @property
+    def _probe_nm(self) -> float:
+        """Diameter of the focused probe."""
+        varied = self.conditions.varied
+        return varied.probe * probe_diameter_nm(self.conditions.voltage_kv, varied.current_pa)
+
+    def _recording(self, exposure: int) -> Recording:
+        if self.variation is None:
+            return Recording(disturbances=self._disturbances)
+        rng = _generator(self.seed, self.field_index, _RECORDING, exposure)
+        return self.variation.draw_recording(self.conditions.varied.fault_share, rng)
 
     def _spectrum(self, magnification: int) -> NDArray[np.complex64]:
         if magnification not in self._spectra:
             rng = _generator(self.seed, self.field_index, _PLACE, magnification)
-            specimen = SPECIMENS[self.conditions.specimen]
-            self._spectra[magnification] = spectrum(specimen.signal(pixel_um(magnification), rng))
+            signal = ALL_SPECIMENS[self.conditions.specimen].signal(pixel_um(magnification), rng)
+            rendering = self.conditions.varied.rendering
+            self._spectra[magnification] = spectrum(rendering.applied(signal, rng) if rendering else signal)
         return self._spectra[magnification]
 
     def _detected(self, signal: FloatImage, knobs: Knobs) -> GreyFrame:
@@ -169,30 +198,41 @@ class VirtualMicroscope:
         return np.clip(np.rint(grey, out=grey), 0, 255, out=grey).astype(np.uint8)
 
 
-def field_conditions(field_index: int, seed: int) -> FieldConditions:
+def field_conditions(field_index: int, seed: int, variation: Variation | None = None) -> FieldConditions:
     """Draw the conditions of a field.
 
     Two fields in a row share a specimen, and the eight specimens take turns: with an even number of fields,
     or more than 16, no field is alone in its specimen. Voltage and magnification are drawn evenly. In units
     of the defocus that gives a disc 8 pixels wide, the focus reading is N(0, 1) and the astigmatism
     0.15 |N(0, 1)| in a direction of its own. The detector is set up for the kind of specimen, but for
-    N(0, 12) grey levels of offset and a factor of 2^N(0, 0.25) of gain.
+    N(0, 12) grey levels of offset and a factor of 2^N(0, 0.25) of gain. A variation adds specimens and draws
+    more, in place of these or on top of them.
     """
     rng = _generator(seed, field_index, _CONDITIONS, 0)
-    magnification = int(rng.choice(MAGNIFICATIONS))
+    varied = FieldVariation()
+    if variation is not None:
+        varied = variation.draw_field(_generator(seed, field_index, _VARIATION, 0))
+    specimens = ALL_SPECIMENS if variation else SPECIMENS
+    magnification = varied.magnification or int(rng.choice(MAGNIFICATIONS))
     unit = defocus_unit_um(magnification)
     voltage_kv = float(rng.choice(VOLTAGES_KV))
     best_focus_um = unit * rng.standard_normal()
     astigmatism, direction = 0.15 * unit * abs(rng.standard_normal()), rng.uniform(0, 2 * np.pi)
-    specimen = list(SPECIMENS)[field_index // _FIELDS_IN_A_ROW % len(SPECIMENS)]
+    name = specimens.names[field_index // _FIELDS_IN_A_ROW % len(specimens)]
+    # A rendering brings the signal to the middle of the detector's range by itself.
+    gain, offset = (
+        (1.0, 0.0) if varied.rendering else (SPECIMENS[name].usual_gain, SPECIMENS[name].usual_offset)
+    )
+    astigmatism *= varied.astigmatism
     return FieldConditions(
-        specimen=specimen.name,
+        specimen=name,
         magnification=magnification,
         voltage_kv=voltage_kv,
         best_focus_um=best_focus_um,
         astigmatism_um=(float(astigmatism * np.cos(direction)), float(astigmatism * np.sin(direction))),
-        brightness_offset=specimen.usual_offset + rng.normal(0, 12),
-        gain=specimen.usual_gain * 2 ** rng.normal(0, 0.25),
+        brightness_offset=offset + rng.normal(0, 12),
+        gain=gain * varied.gain * 2 ** rng.normal(0, 0.25),
+        varied=varied,
     )
 
 
@@ -200,11 +240,13 @@ def draw_knobs(microscope: VirtualMicroscope, setting: int) -> Knobs:
     """Draw one of the settings at which an operator of mixed skill leaves a field.
 
     Brightness and contrast are Laplace(10) and Laplace(13) about 50, to 0.1; the defocus is Laplace(1.6) in
-    units of the defocus that gives a disc 8 pixels wide, cut at 12 of them, focus to 0.01 um.
+    units of the defocus that gives a disc 8 pixels wide, cut at 12 of them, focus to 0.01 um. A variation
+    spreads brightness and contrast otherwise, and draws the dwell too.
     """
-    conditions = microscope.conditions
+    conditions, variation = microscope.conditions, microscope.variation
     rng = _generator(microscope.seed, microscope.field_index, _SETTING, setting)
-    brightness, contrast = np.clip(rng.laplace(50, (10, 13)), 0, 100)
+    spread = conditions.varied.knob_spread
+    brightness, contrast = np.clip(rng.laplace(50, (10 * spread, 13 * spread)), 0, 100)
     # Beyond 12 units, with some astigmatism, the disc would reach over the margin that is rendered.
     defocus_um = np.clip(rng.laplace(0, 1.6), -12, 12) * defocus_unit_um(conditions.magnification)
     return Knobs(
@@ -212,6 +254,7 @@ def draw_knobs(microscope: VirtualMicroscope, setting: int) -> Knobs:
         contrast=round(float(contrast), 1),
         focus=round(float(conditions.best_focus_um + defocus_um), 2),
         magnification=conditions.magnification,
+        dwell=variation.draw_dwell(rng) if variation else STANDARD_DWELL_US,
     )
 
 
@@ -225,32 +268,10 @@ def defocus_unit_um(magnification: float) -> float:
     return 4 * pixel_um(magnification) / HALF_ANGLE_RAD
 
 
-def electrons_per_pixel(dwell: float) -> float:
-    """Electrons detected in a pixel of signal 1; 87 at 0.4 us, 100 pA and 35 % quantum efficiency."""
-    return float(CURRENT_PA * 1e-12 * dwell * 1e-6 * _QUANTUM_EFFICIENCY / constants.e)
-
-
-def _noisy(signal: FloatImage, electrons: float, rng: np.random.Generator) -> FloatImage:
-    """Signal with counting and reading noise.
-
-    One normal deviate a pixel, bent such that mean, variance and skewness are those of Poisson(N0 S) / N0
-    plus N(0, variance 0.05 / N0), by the expansion of Cornish and Fisher (1937). The reading noise of
-    2 electrons hides the steps of the count. It takes a fifth of the time of drawing Poisson numbers.
-    """
-    deviate = rng.standard_normal(signal.shape, dtype=np.float32)
-    total = signal + np.float32(_READ_VARIANCE)
-    bend = signal / total
-    bend *= np.float32(1 / (6 * electrons))
-    bend *= deviate * deviate - 1
-    np.sqrt(total, out=total)
-    total *= np.float32(electrons**-0.5)
-    total *= deviate
-    return signal + total + bend
-
-
-def _signal_to_noise(signal: FloatImage, electrons: float) -> float:
-    variance = (signal.mean(dtype=np.float64) + _READ_VARIANCE) / electrons
-    return float(signal.std(dtype=np.float64) / np.sqrt(variance))
+def _compressed(frame: GreyFrame, jpeg_quality: int) -> GreyFrame:
+    """The frame after a JPEG file of that quality, 1..100."""
+    coded = cv2.imencode(".jpg", frame, (cv2.IMWRITE_JPEG_QUALITY, jpeg_quality))[1]
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
 
 
 def _generator(seed: int, field_index: int, stream: int, number: int) -> np.random.Generator:

@@ -113,10 +113,9 @@ def transfer_function(spot: Spot) -> FloatImage:
     return transfer
 
 
-def probe_sigma_px(voltage_kv: float, current_pa: float, pixel_um: float) -> float:
+def probe_sigma_px(diameter_nm: float, pixel_um: float) -> float:
     """Standard deviation of the focused probe in pixels; at least 0.3, the pixel's own width."""
-    diameter_px = probe_diameter_nm(voltage_kv, current_pa) / (1e3 * pixel_um)
-    return max(diameter_px / FWHM_PER_SIGMA, _LEAST_SIGMA_PIXELS)
+    return max(diameter_nm / (1e3 * pixel_um) / FWHM_PER_SIGMA, _LEAST_SIGMA_PIXELS)
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import cv2
 import numpy as np
 
+from semtune.errors import ConfigError
 from semtune.registry import Registry
 from semtune.simulator.microscope import Exposure, GreyFrame
 from semtune.simulator.optics import Spot
@@ -31,13 +32,26 @@ class Qualities:
 
 @dataclass(frozen=True)
 class Specialist:
-    """A profile: how much each quality counts, and which of them can spoil the frame."""
+    """A profile: how much each quality counts, and which of them can spoil the frame.
+
+    Raises:
+        ConfigError: If a weight is negative, the weights do not sum to 1, or no quality can spoil the frame.
+    """
 
     name: str
     weights: Qualities
-    """Sum to 1."""
+    """None below 0; they sum to 1."""
     spoilers: tuple[str, ...]
     """The qualities of which the worst makes half of the score."""
+
+    def __post_init__(self) -> None:
+        weights = asdict(self.weights)
+        if min(weights.values()) < 0 or abs(sum(weights.values()) - 1) > 1e-6:
+            raise ConfigError(f"weights must not be negative and sum to 1, but got {weights}")
+        if not self.spoilers or set(self.spoilers) - set(weights):
+            raise ConfigError(
+                f"spoilers must name at least one of {', '.join(weights)}, but got {self.spoilers}"
+            )
 
     def score(self, exposure: Exposure) -> float:
         """Score of a frame before rater noise, 0..10; higher is better."""
