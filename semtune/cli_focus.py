@@ -23,7 +23,7 @@ def focus(
         list[str] | None, typer.Option(help="Function, architecture, trial, champion or weights; repeatable.")
     ] = None,
     policy: Annotated[list[str] | None, typer.Option(help="Focusing policy; repeatable.")] = None,
-    positions: Annotated[int, typer.Option(min=5, help="Of a sweep.")] = 61,
+    positions: Annotated[int, typer.Option(min=5, help="Of a sweep.")] = 41,
     repeats: Annotated[int, typer.Option(min=2, help="Sweeps of a field, with other noise.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same table.")] = 0,
     out: Annotated[

@@ -37,7 +37,7 @@ class BenchSettings:
     """All fields together."""
     budget: int = 12
     """Acquisitions a run."""
-    positions: int = 61
+    positions: int = 41
     """Of a sweep."""
     repeats: int = 3
     """Sweeps of each field, with other noise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -38,7 +38,7 @@ def run_experiment(
         settings: What fixes the experiment.
         scorers: At least one, no two of a name.
         policies: Names in `POLICIES`.
-        processes: Processes to spread the fields over.
+        processes: Processes to spread the fields over; with 1 it is this one.
         on_field: Called with the number of fields done so far.
 
     Raises:
@@ -49,11 +49,18 @@ def run_experiment(
     named = tuple(POLICIES[name].name for name in policies)
     measure = partial(measure_field, settings=settings, scorers=tuple(scorers), policies=named)
     outcomes = []
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for done, outcome in enumerate(pool.map(measure, range(settings.fields)), start=1):
-            outcomes.append(outcome)
-            on_field(done)
+    for outcome in _in_order(measure, settings.fields, processes):
+        outcomes.append(outcome)
+        on_field(len(outcomes))
     return Experiment(settings, tuple(scorers), named, tuple(outcomes))
+
+
+def _in_order(measure: Callable[[int], FieldOutcome], fields: int, processes: int) -> Iterator[FieldOutcome]:
+    if processes == 1:
+        yield from map(measure, range(fields))
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(measure, range(fields))
 
 
 def _check(settings: BenchSettings) -> None:

@@ -98,9 +98,9 @@ def _curves_told(report: FocusReport) -> str:
     settings = report.settings
     return (
         f"Focus curves: {settings.positions} positions over {WINDOW_UNITS:g} units to either side (a unit "
-        f"gives a disc 8 pixels wide), {settings.repeats} repeats with other noise, {settings.fields} fields; "
-        "medians over the fields. Peak: vertex of the parabola through the highest three values. False "
-        "maxima: those that rise by over 1 % of the curve's range. 50 % width: about the peak, above the "
+        f"gives a disc 8 pixels wide), {settings.repeats} repeats with other noise, {settings.fields} "
+        "fields; medians over the fields. Peak: vertex of the parabola through the highest three values. "
+        "False maxima: those that rise by over 1 % of the curve's range. 50 % width: about the peak, above the "
         "middle of the range. Monotone range: between the minima next to the peak, any rise counting. Noise: "
         "standard deviation between repeats over the curve's range. Reproducibility: standard deviation of "
         "the peak (Groen 1985, Firestone 1991, Sun 2004)."
@@ -113,8 +113,8 @@ def _loops_told(report: FocusReport) -> str:
         f"Closed loop: {settings.runs} runs on {settings.fields} fields, at most {settings.budget} "
         f"acquisitions each, from up to {START_UNITS:g} units of defocus in a window of {WINDOW_UNITS:g} "
         "units to either side of the start; brightness, contrast, astigmatism and dwell "
-        f"({DWELL_US[0]:g} to {DWELL_US[1]:g} us) are drawn for each run. The knob has {STEPS_PER_DEPTH} steps "
-        "a depth of field; all scorers and policies get the same frame at the same step of a run."
+        f"({DWELL_US[0]:g} to {DWELL_US[1]:g} us) are drawn for each run. The knob has {STEPS_PER_DEPTH} "
+        "steps a depth of field; all scorers and policies get the same frame at the same step of a run."
     )
 
 
@@ -127,9 +127,9 @@ def _leads(report: FocusReport) -> Iterator[str]:
             )
             interval = f"{100 * row.lead_low:+.1f} to {100 * row.lead_high:+.1f}"
             yield (
-                f"{row.scorer.name} by {POLICIES[row.policy].label}: {100 * row.lead:+.1f} points (95 % paired "
-                f"interval over fields {interval}) against {row.rival}, by these very runs the best autofocus "
-                f"function: {verdict}."
+                f"{row.scorer.name} by {POLICIES[row.policy].label}: {100 * row.lead:+.1f} points (95 % "
+                f"paired interval over fields {interval}) against {row.rival}, by these very runs the best "
+                f"autofocus function: {verdict}."
             )
 
 
