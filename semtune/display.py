@@ -122,7 +122,8 @@ def print_tables(title: str, tables: Iterable[tuple[str, Columns]], notes: Itera
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(Text(title, style="bold"))
     for heading, shown in tables:
-        console.print(_table(shown.headers, shown.rows, f"\n{heading}"))
+        console.print(Text(f"\n{heading}", style="italic"))
+        console.print(_table(shown.headers, shown.rows))
     for note in notes:
         console.print(Text(f"- {note}", style="dim"))
 
