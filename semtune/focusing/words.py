@@ -100,10 +100,10 @@ def _curves_told(report: FocusReport) -> str:
         f"Focus curves: {settings.positions} positions over {WINDOW_UNITS:g} units to either side (a unit "
         f"gives a disc 8 pixels wide), {settings.repeats} repeats with other noise, {settings.fields} "
         "fields; medians over the fields. Peak: vertex of the parabola through the highest three values. "
-        "False maxima: those that rise by over 1 % of the curve's range. 50 % width: about the peak, above the "
-        "middle of the range. Monotone range: between the minima next to the peak, any rise counting. Noise: "
-        "standard deviation between repeats over the curve's range. Reproducibility: standard deviation of "
-        "the peak (Groen 1985, Firestone 1991, Sun 2004)."
+        "False maxima: those that rise by over 1 % of the curve's range. 50 % width: about the peak, above "
+        "the middle of the range. Monotone range: between the minima next to the peak, any rise counting. "
+        "Noise: standard deviation between repeats over the curve's range. Reproducibility: standard "
+        "deviation of the peak (Groen 1985, Firestone 1991, Sun 2004)."
     )
 
 
