@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -29,7 +29,7 @@ from semtune.journal import (
 )
 from semtune.planning import read_plan
 from semtune.report.table import ComparisonTable
-from semtune.report.text import columns, notes, title
+from semtune.report.text import Columns, columns, notes, title
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
@@ -114,6 +114,17 @@ def print_comparison(table: ComparisonTable) -> None:
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(_table(shown.headers, shown.rows, title(table)))
     for note in notes(table):
+        console.print(Text(f"- {note}", style="dim"))
+
+
+def print_tables(title: str, tables: Iterable[tuple[str, Columns]], notes: Iterable[str]) -> None:
+    """Draw several tables under one title, each with its heading, and notes below them."""
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(Text(title, style="bold"))
+    for heading, shown in tables:
+        console.print(Text(f"\n{heading}", style="italic"))
+        console.print(_table(shown.headers, shown.rows))
+    for note in notes:
         console.print(Text(f"- {note}", style="dim"))
 
 

@@ -135,19 +135,36 @@ def judge(predictions: Predictions) -> dict[str, float]:
 def resampled_rmse(predictions: Predictions, resamples: int = 2000, seed: int = 0) -> Scores:
     """RMSE of each bootstrap resample of the fields, shape (resamples,).
 
-    Fields are drawn with replacement and bring all their frames (a cluster bootstrap). The draws depend
-    only on the seed and the number of fields: two scorers of the same frames get the same resamples, so
-    that the difference of two outputs is a paired bootstrap.
+    A cluster bootstrap: see `resampled_means`.
     """
-    fields, index = np.unique(np.asarray(predictions.fields), return_inverse=True)
     squares = _errors(predictions.predicted_score, predictions.reference_score) ** 2
-    sums = np.bincount(index, weights=squares)
+    resampled: Scores = np.sqrt(resampled_means(squares, predictions.fields, resamples, seed))
+    return resampled
+
+
+def resampled_means(
+    values: Scores, clusters: Sequence[object], resamples: int = 2000, seed: int = 0
+) -> Scores:
+    """Mean of each bootstrap resample of the clusters, shape (resamples,).
+
+    Clusters (fields) are drawn with replacement and bring all their values. The draws depend only on the seed
+    and the number of clusters: two sets of values of the same frames or runs get the same resamples, so that
+    the difference of two outputs is a paired bootstrap.
+
+    Args:
+        values: Shape (n,).
+        clusters: The cluster of each value.
+        resamples: Number of resamples.
+        seed: Of the draws.
+    """
+    names, index = np.unique(np.asarray(clusters), return_inverse=True)
+    sums = np.bincount(index, weights=values)
     counts = np.bincount(index).astype(np.float64)
     drawn = np.random.default_rng(seed).multinomial(
-        len(fields), np.full(len(fields), 1 / len(fields)), resamples
+        len(names), np.full(len(names), 1 / len(names)), resamples
     )
-    resampled: Scores = np.sqrt((drawn @ sums) / (drawn @ counts))
-    return resampled
+    means: Scores = (drawn @ sums) / (drawn @ counts)
+    return means
 
 
 def bootstrap_interval(resampled: Scores, coverage: float = 0.95) -> tuple[float, float]:

@@ -254,6 +254,11 @@ def score_files(
     return scored + [scorer.score_file(path, given) for path in paths[1:]]
 
 
+def on_one_thread() -> None:
+    """Let torch compute on one thread from now on, where processes share the cores."""
+    torch.set_num_threads(1)
+
+
 def image_files(paths: Sequence[Path]) -> list[Path]:
     """List the images among files and folders, folders searched through, in order of name.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from semtune.workspace import PREDICTIONS, SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
+    from semtune.focusing.bench import BenchSettings
+    from semtune.focusing.summary import FocusReport
     from semtune.scoring import ScoredFrame
     from semtune.search.driver import Resources
 
@@ -206,6 +209,28 @@ def score(
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
     return version, score_files(scorer, files, controls, engine)
+
+
+def focus(
+    workspace: Workspace,
+    name: str,
+    settings: BenchSettings,
+    scorers: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    tracking_uri: str | None = None,
+    processes: int = 1,
+    on_field: Callable[[int], None] = lambda done: None,
+) -> FocusReport:
+    """Focus the virtual microscope by the networks of a search, the champion and the autofocus functions."""
+    from semtune.focusing.contestants import contestants
+    from semtune.focusing.experiment import run_experiment  # the simulator and scipy come in here
+    from semtune.focusing.policies import POLICIES
+    from semtune.focusing.summary import summarise
+
+    chosen = contestants(workspace, workspace.existing(name), report(workspace, name), scorers, tracking_uri)
+    start = time.monotonic()
+    experiment = run_experiment(settings, chosen, policies or POLICIES.names, processes, on_field)
+    return summarise(name, experiment, time.monotonic() - start)
 
 
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:

@@ -46,7 +46,7 @@ LAYERS = {
     "planning": 6,
     "tracking": 6,
     "promotion": 6,
-    "focusing": 6,
+    "focusing": 7,
     "report": 6,
     "services": 7,
     "changes": 7,

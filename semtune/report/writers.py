@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-import re
 from typing import Any
 
 from semtune.published import TABLE1
+from semtune.report.markup import finite, latex_tabular, latex_text, markdown_table, markdown_text
 from semtune.report.table import ComparisonTable
-from semtune.report.text import NOTHING, Columns, columns, headline, notes, score_map_columns, title
+from semtune.report.text import columns, headline, notes, score_map_columns, title
 from semtune.results import Result
 
 _CONTRACT = (
@@ -19,13 +18,6 @@ _CONTRACT = (
     "milliseconds_per_image", "milliseconds_per_image_batch32", "device", "trial", "run_id",
 )  # fmt: skip
 _FURTHER = ("validation_rmse", "test_krcc", "test_mae")
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "²": r"\textsuperscript{2}", NOTHING: "--",
-}  # fmt: skip
 
 
 def write_json(table: ComparisonTable) -> str:
@@ -73,34 +65,27 @@ def write_csv(table: ComparisonTable) -> str:
 def write_markdown(table: ComparisonTable) -> str:
     """The table with its notes, as GitHub's Markdown."""
     maps = score_map_columns(table)
-    parts = [f"# {_markdown(title(table))}", _markdown(headline(table)), _markdown_table(columns(table))]
+    parts = [
+        f"# {markdown_text(title(table))}",
+        markdown_text(headline(table)),
+        markdown_table(columns(table)),
+    ]
     if maps.rows:
-        parts += ["## Test RMSE of the autofocus functions by score map", _markdown_table(maps)]
-    bullets = "\n".join(f"* {_markdown(note)}" for note in notes(table))
+        parts += ["## Test RMSE of the autofocus functions by score map", markdown_table(maps)]
+    bullets = "\n".join(f"* {markdown_text(note)}" for note in notes(table))
     return "\n\n".join([*parts, "## Notes", bullets]) + "\n"
 
 
 def write_latex(table: ComparisonTable) -> str:
     """The table with its notes, to be put into a document that loads the package booktabs."""
-    cells = columns(table)
-    alignment = "l" * cells.texts + "r" * (len(cells.headers) - cells.texts)
-    # Narrow heads keep eleven columns on a page.
-    heads = [_latex(header).replace(" (", r"\\ (").replace(", ", r",\\ ") for header in cells.headers]
     lines = [
         r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
         r"\begin{table}",
-        rf"\caption{{{_latex(title(table))}. {_latex(headline(table))}}}",
+        rf"\caption{{{latex_text(title(table))}. {latex_text(headline(table))}}}",
         r"\centering",
-        r"\resizebox{\linewidth}{!}{%",
-        rf"\begin{{tabular}}{{{alignment}}}",
-        r"\toprule",
-        " & ".join(rf"\shortstack{{{head}}}" for head in heads) + r" \\",
-        r"\midrule",
-        *(" & ".join(_latex(cell) for cell in row) + r" \\" for row in cells.rows),
-        r"\bottomrule",
-        r"\end{tabular}}",
+        *latex_tabular(columns(table)),
         r"\par\medskip\raggedright\footnotesize",
-        *(rf"{_latex(note)}\par" for note in notes(table)),
+        *(rf"{latex_text(note)}\par" for note in notes(table)),
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
@@ -110,42 +95,11 @@ def _flat(row: Result) -> dict[str, Any]:
     """A result without its details, in the order of the contract, with the paper's figures behind."""
     published = TABLE1.get(row.name)
     return {
-        **{name: _finite(getattr(row, name)) for name in (*_CONTRACT, *_FURTHER)},
+        **{name: finite(getattr(row, name)) for name in (*_CONTRACT, *_FURTHER)},
         "published_rmse": published.rmse if published else None,
         "published_seconds": published.seconds if published else None,
     }
 
 
 def _details(row: Result, prefix: str = "") -> dict[str, str | float | None]:
-    return {prefix + name: _finite(value) for name, value in row.details.items()}
-
-
-def _finite(value: str | float | None) -> str | float | None:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _markdown_table(cells: Columns) -> str:
-    escaped = [tuple(_markdown(cell) for cell in row) for row in (cells.headers, *cells.rows)]
-    widths = [max(len(row[column]) for row in escaped) for column in range(len(cells.headers))]
-    rules = [
-        ":" + "-" * (width - 1) if column < cells.texts else "-" * (width - 1) + ":"
-        for column, width in enumerate(widths)
-    ]
-    padded = [
-        [
-            cell.ljust(width) if column < cells.texts else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in escaped
-    ]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (padded[0], rules, *padded[1:]))
-
-
-def _markdown(text: str) -> str:
-    """Escape what Markdown reads as markup; underscores within words are none."""
-    marked = re.sub(r"([\\`*~\[\]<>|#&])", r"\\\1", " ".join(text.split()))
-    return re.sub(r"(?<![^\W_])_|_(?![^\W_])", r"\\_", marked)
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    return {prefix + name: finite(value) for name, value in row.details.items()}
