@@ -89,6 +89,9 @@ def search(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
     compilation: CompileOption = "auto",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
+    ] = None,
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -111,6 +114,7 @@ def search(
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
+        start=start,
     )
     resources = Resources(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
@@ -118,7 +122,7 @@ def search(
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place = workspace_at(workspace)
     if dry_run:
-        facts = workflow.explain(place, request)
+        facts = workflow.explain(place, request, tracking_uri)
         show(facts, as_json, explanation(facts))
         return
     outcome = _observed(

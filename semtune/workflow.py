@@ -27,6 +27,7 @@ from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_t
 from semtune.results import Predictions
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
+from semtune.start import Start
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.progress import run_ids
 from semtune.tracking.sender import Sent
@@ -62,11 +63,11 @@ def search(
     """Start a search and work on it to its end."""
     folder = workspace.search(request.name)
     _refuse_taken(folder)
-    checked = check_request(request)
+    checked = check_request(request, _start(workspace, request, conditions.tracking_uri))
 
     def prepare() -> SearchPlan:
         plan, samples = plan_search(checked, workspace.frames)
-        _create(workspace, folder, plan, samples)
+        _create(workspace, folder, plan, samples, checked.start)
         return plan
 
     with (
@@ -99,12 +100,13 @@ def resume(
             return _work(folder, plan, writer, conditions, observe)
 
 
-def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
+def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | None = None) -> dict[str, Any]:
     """Tell what a search would do, without starting it."""
     from semtune.search.halving import rungs  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    plan, _ = plan_search(check_request(request), workspace.frames)
+    start = _start(workspace, request, tracking_uri)
+    plan, _ = plan_search(check_request(request, start), workspace.frames)
     space = plan.space()
     strata = [
         {
@@ -121,6 +123,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
         "digest": plan.dataset_digest,
         "frames": plan.frames,
         "fields": plan.fields,
+        "started_from": plan.started_from.model_dump() if plan.started_from else None,
         "strata": strata,
         "most_epochs": sum(int(str(each["trials"])) * int(str(each["epochs"])) for each in strata),
     }
@@ -227,11 +230,24 @@ def _work(
     return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
 
 
-def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:
+def _start(workspace: Workspace, request: SearchRequest, tracking_uri: str | None) -> Start | None:
+    """The weights that a search is to start from, if any."""
+    if request.start is None:
+        return None
+    from semtune.candidacy import find_start  # torch comes in here
+
+    return find_start(workspace, request.start, lambda: open_store(workspace, tracking_uri))
+
+
+def _create(
+    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable, start: Start | None
+) -> None:
     """Make the folder of a search, whole or not at all: a name without a plan could not be resumed."""
     draft = SearchFolder(workspace.path / f".{plan.search_id}.part")
     draft.path.mkdir(parents=True)
     try:
+        if start:  # the search goes on if the champion changes, or its store is away
+            shutil.copyfile(start.weights, draft.start)
         write_samples(samples, draft.samples)
         write_plan(plan, draft.plan)
         folder.path.parent.mkdir(exist_ok=True)

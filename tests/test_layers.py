@@ -36,6 +36,7 @@ LAYERS = {
     "dataset": 3,
     "simulated_dataset": 4,
     "training": 4,
+    "start": 4,
     "score_maps": 2,
     "baseline": 4,
     "search": 5,
