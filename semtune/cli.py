@@ -213,6 +213,7 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
 def report(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
@@ -220,14 +221,14 @@ def report(
     from semtune import workflow
 
     table = workflow.report(workspace_at(workspace), name)
-    workflow.write_report(table, out or [])
+    written = workflow.write_report(table, out or [], figures)
     if as_json:
         typer.echo(workflow.report_as(table, ".json"), nl=False)
         return
     from semtune.display import print_comparison
 
     print_comparison(table)
-    for path in out or []:
+    for path in written:
         typer.echo(f"-> {path}")
 
 

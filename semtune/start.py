@@ -38,6 +38,20 @@ class StartedFrom(BaseModel):
         """One line for people and tags."""
         return f"{self.source} ({self.architecture}), sha256:{self.digest}"
 
+    @property
+    def sentence(self) -> str:
+        """What a report says of it."""
+        moved = (
+            f" {self.fields_moved} fields that those weights had seen were moved to the training part."
+            if self.fields_moved
+            else ""
+        )
+        return (
+            f"Trials of {self.architecture} started from the weights of {self.source} (trained on "
+            f"{self.dataset_origin} frames, dataset {self.dataset_digest[:12]}; SHA-256 {self.digest[:12]}), "
+            f"all others from scratch.{moved}"
+        )
+
 
 @dataclass(frozen=True)
 class Start:

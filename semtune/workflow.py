@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
 from semtune.errors import SearchError
+from semtune.exhibits import material_of, predictions_of
 from semtune.files import written_whole
-from semtune.journal import Event, SearchOpened, SearchRecord, read_record
+from semtune.journal import Event, SearchOpened, read_record
 from semtune.planning import (
     SearchPlan,
     SearchRequest,
@@ -22,9 +23,7 @@ from semtune.planning import (
     read_plan,
     write_plan,
 )
-from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
-from semtune.results import Predictions
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
 from semtune.start import Start
@@ -35,7 +34,7 @@ from semtune.tracking.sender import sync as send_all
 from semtune.tracking.store import open_store
 from semtune.tracking.writer import TrackingWriter
 from semtune.training.samples import SampleTable, read_samples, write_samples
-from semtune.workspace import PREDICTIONS, SearchFolder, Workspace
+from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
@@ -150,20 +149,22 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         rater_noise=plan.rater_noise,
         frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
     )
-    return build_table(
+    table = build_table(
         name,
         record,
         facts,
         plan.versions,
         run_ids(folder),
-        _predictions(folder, record),
+        predictions_of(folder, record),
         plan.commit,
         plan.hardware,
     )
+    origin = plan.started_from.sentence if plan.started_from else None
+    return replace(table, started_from=origin, material=material_of(folder, plan, samples))
 
 
-def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
-    """Write a comparison table to files; the suffix of each picks its format."""
+def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
+    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
     texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
         try:
@@ -172,6 +173,14 @@ def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
                 beside.write_text(text, "utf-8")
         except OSError as error:
             raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+    if figures is None:
+        return [*texts]
+    from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
+
+    try:
+        return [*texts, *write_figures(table, figures)]
+    except OSError as error:
+        raise SearchError(f"{figures}: cannot be written ({error.strerror}); name another folder") from error
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:
@@ -279,12 +288,3 @@ def _summary(folder: SearchFolder) -> dict[str, Any]:
         "seconds": round(record.seconds, 1),
         "best_validation_rmse": record.best_validation_rmse,
     }
-
-
-def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:
-    """Predictions of the test frames that are at hand, by trial or baseline."""
-    files = {name: folder.baselines / f"{name}.csv" for name in record.baselines}
-    files |= {
-        name: folder.trials / name / PREDICTIONS for name, trial in record.trials.items() if trial.tested
-    }
-    return {name: read_predictions(file) for name, file in files.items() if file.exists()}

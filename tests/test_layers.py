@@ -49,6 +49,7 @@ LAYERS = {
     "focusing": 6,
     "report": 6,
     "services": 7,
+    "exhibits": 7,
     "changes": 7,
     "session": 7,
     "candidacy": 7,
