@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune import cli_champion, cli_data
+from semtune import cli_champion, cli_data, cli_reproduce
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -234,6 +234,7 @@ def report(
 
 app.add_typer(cli_data.app)
 app.add_typer(cli_champion.app)
+app.add_typer(cli_reproduce.app)
 
 
 def run() -> None:

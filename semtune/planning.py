@@ -178,8 +178,8 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         fields=len({sample.field for sample in dataset.samples}),
         split_seed=space.settings.seed,
         split=split_fields(dataset, split),
-        versions=_versions(),
-        commit=_commit(),
+        versions=versions_here(),
+        commit=commit_here(),
         hardware=describe_processor(os.cpu_count() or 1),
         started_from=start.origin if start else None,
     )
@@ -264,7 +264,8 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
         )
 
 
-def _versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
+    """Versions of the packages that compute a search, as installed here."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -274,7 +275,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def commit_here() -> str | None:
     """The commit of semtune's own source, marked if it was changed since; None outside a checkout."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():

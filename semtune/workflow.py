@@ -38,6 +38,8 @@ from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
+    from semtune.reproduction import Reproduction
+    from semtune.results import EpochResult
     from semtune.scoring import ScoredFrame
     from semtune.search.driver import Resources
 
@@ -218,6 +220,13 @@ def score(
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
     return version, score_files(scorer, files, controls, engine)
+
+
+def reproduce(workspace: Workspace, run: str, observe: Callable[[float, EpochResult], None]) -> Reproduction:
+    """Train a trial again, and tell whether the recorded numbers come out again."""
+    from semtune.reproduction import reproduce as train_again
+
+    return train_again(workspace, run, observe)
 
 
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:

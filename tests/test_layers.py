@@ -50,6 +50,7 @@ LAYERS = {
     "report": 6,
     "services": 7,
     "exhibits": 7,
+    "reproduction": 7,
     "changes": 7,
     "session": 7,
     "candidacy": 7,

@@ -167,7 +167,10 @@ def _label_beside(axes: Axes, rows: Sequence[Result], front: Sequence[Result]) -
             row.name, (row.milliseconds_per_image, row.test_rmse), (1.03, (height - bottom) / (top - bottom)),
             textcoords="axes fraction", va="center", fontsize=8, color=INK, annotation_clip=False,
             weight="bold" if row in front else "normal",
-            arrowprops={"arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkB": 4, "shrinkA": 1},
+            arrowprops={
+                "arrowstyle": "-", "color": PALE, "linewidth": 0.6, "shrinkB": 4, "shrinkA": 1,
+                "relpos": (0, 0.5),
+            },
             zorder=0,
         )  # fmt: skip
 

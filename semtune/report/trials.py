@@ -43,7 +43,7 @@ def learning_curves(table: ComparisonTable) -> Plot | Missing:
         axes.add_collection(LineCollection(thin, colors=colour, linewidths=0.8, alpha=0.5, rasterized=many))
         axes.add_collection(LineCollection(thick, colors=colour, linewidths=2.2))
     longest = max(len(curve) for _, curve in curves)
-    axes.set_xlim(1, max(2, longest))
+    axes.set_xlim(0.85, max(2, longest))
     # A diverging trial must not press all others flat.
     axes.set_ylim(0, min(float(finite.max()), 1.5 * float(np.quantile(finite, 0.95))) * 1.05)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
