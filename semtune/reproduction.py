@@ -126,7 +126,7 @@ def _retrained(
         worker.start(_task(folder, plan, record, Path(scratch)))
         wanted = len(record.epochs) + (record.reason == "diverged")
         for report in islice(_reports(worker.advance), wanted):
-            if "epoch" in report:
+            if "epoch" in report and len(epochs) < len(record.epochs):
                 epochs.append(EpochResult(**report["epoch"]))
                 observe(record.epochs[len(epochs) - 1].validation_rmse, epochs[-1])
             if report.get("reason") not in (None, "epochs"):

@@ -114,7 +114,7 @@ def _panel(
             x, middle, (middle - low, high - middle), fmt="o" if network else "s", markersize=4.5,
             color=NETWORK if network else CLASSICAL, linewidth=1.1, label=row.name,
         )  # fmt: skip
-    axes.set_xticks(np.arange(len(parts)), [label for label, _ in parts], fontsize=7.5)
+    axes.set_xticks(np.arange(len(parts)), [label for label, _ in parts], fontsize=6.8)
     axes.set_xlim(-0.5, len(parts) - 0.5)
     axes.set_title(name.replace("_um", ", µm").replace("_", " "))
     for place, (_, of) in enumerate(parts):

@@ -101,8 +101,11 @@ def _shares(lines: Sequence[Parameter], trials: Sequence[TrialRecord]) -> list[d
     names = [line.name for line in lines]
     found = []
     for number in range(_FORESTS):
+        # Optuna 5.0 gives each share to another name unless the names are sorted.
         judged = optuna.importance.get_param_importances(
-            study, evaluator=evaluator(n_trees=_TREES, seed=number), params=[*names, f"{CHANCE} {number}"]
+            study,
+            evaluator=evaluator(n_trees=_TREES, seed=number),
+            params=sorted([*names, f"{CHANCE} {number}"]),
         )
         found.append({name if name in names else CHANCE: float(share) for name, share in judged.items()})
     return found
