@@ -23,7 +23,7 @@ from semtune.workspace import SearchFolder, Workspace
 
 EXACT = 1e-6
 """Score points by which a validation RMSE may differ on the same kind of processor with the same torch."""
-LOOSE = 0.05
+LOOSE = 0.02
 """The same as a share of the recorded RMSE, on a GPU or under other conditions."""
 
 _DECISIVE = {"torch", "numpy", "opencv-python-headless"}
