@@ -108,7 +108,5 @@ def as_file(plot: Plot, suffix: str, dots_per_inch: int = 200) -> bytes:
     }
     file = io.BytesIO()
     with styled():
-        plot.figure.savefig(
-            file, format=suffix, metadata=nothing[suffix], bbox_inches="tight", dpi=dots_per_inch
-        )
+        plot.figure.savefig(file, format=suffix, metadata=nothing[suffix], dpi=dots_per_inch)
     return file.getvalue()

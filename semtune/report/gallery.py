@@ -42,7 +42,7 @@ def scored_frames(table: ComparisonTable) -> Plot | Missing:
                 _show(axes, table, scorers, row, frame)
     names = ("specialist", *(each.name for each in scorers))
     for place, (letter, name, colour) in enumerate(zip("SAN", names, _COLOURS, strict=True)):
-        figure.text(0.35 + 0.22 * place, 0.995, f"{letter} {name}", color=colour, fontsize=9, va="top")
+        figure.text(0.35 + 0.22 * place, 0.985, f"{letter} {name}", color=colour, fontsize=9, va="top")
     say_simulated(figure, table)
     text = (
         "The paper's Figure 2 on this search's own test frames: a field a row, from the lowest to the "

@@ -24,7 +24,7 @@ h2 { font-size: 1.1rem; margin: 2.4rem 0 .7rem; }
 .origin { border-left: 4px solid #d55e00; background: #fdf4ee; padding: .5rem .9rem; margin: 0 0 1.4rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .7rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
+th, td { padding: .28rem .55rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
 th { font-weight: 600; white-space: normal; vertical-align: bottom; border-bottom: 1.5px solid #444; }
 th.text, td.text { text-align: left; }
 td.long { white-space: normal; min-width: 22rem; }
@@ -180,7 +180,7 @@ def _html_table(cells: Columns, classes: list[str] | None = None) -> str:
         for row, name in zip(cells.rows, classes or [""] * len(cells.rows), strict=True)
     ]
     body = "\n".join(line.replace(' class=""', "") for line in lines)
-    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    return f'<div class="wide" tabindex="0"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
 
 
 def _kind(place: int, header: str, cells: Columns) -> str:
