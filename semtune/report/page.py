@@ -180,7 +180,8 @@ def _html_table(cells: Columns, classes: list[str] | None = None) -> str:
         for row, name in zip(cells.rows, classes or [""] * len(cells.rows), strict=True)
     ]
     body = "\n".join(line.replace(' class=""', "") for line in lines)
-    return f'<div class="wide" tabindex="0"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _kind(place: int, header: str, cells: Columns) -> str:

@@ -259,8 +259,8 @@ def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 
 def _tell(director: Director, name: str, report: dict[str, Any]) -> None:
-    if "placed" in report:
-        director.noted(TrialPlaced(trial=name, **report["placed"]))
+    if place := _part(report, "placed"):
+        director.noted(TrialPlaced(trial=name, **place))
     for note in report.get("notes", ()):
         director.noted(Noted(text=note))
 
@@ -274,9 +274,16 @@ def _error_of(trial: Trial) -> str:
 
 
 def _epoch(result: dict[str, Any]) -> EpochResult | None:
-    flat = {key.removeprefix("epoch/"): value for key, value in result.items() if key.startswith("epoch/")}
-    found = result.get("epoch") or flat
+    found = _part(result, "epoch")
     return EpochResult(**found) if found else None
+
+
+def _part(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """A dictionary within a report, which Tune hands to schedulers flattened; empty if it is not there."""
+    flat = {
+        key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")
+    }
+    return result.get(name) or flat
 
 
 def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:
