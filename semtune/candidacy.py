@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from semtune.promotion import CHAMPION, Decision, PairedDifference, decide
 from semtune.report.table import ComparisonTable, key
 from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference, with_figures
 from semtune.scoring import Scorer
+from semtune.start import Start, StartedFrom
 from semtune.tracking.champion import (
     ChampionFacts,
     ChampionVersion,
@@ -20,6 +23,7 @@ from semtune.tracking.champion import (
 )
 from semtune.tracking.progress import run_ids
 from semtune.tracking.store import Store
+from semtune.training.checkpoint import read_facts
 from semtune.training.samples import read_samples
 from semtune.workspace import WEIGHTS, SearchFolder, Workspace
 
@@ -71,12 +75,66 @@ def load_champion(workspace: Workspace, store: Store) -> tuple[int, Scorer]:
     Raises:
         TrackingError: If there is none, or its weights are gone.
     """
+    now = _the_champion(store)
+    return now.version, Scorer.from_weights(download_weights(store, now.version, workspace.champions))
+
+
+def find_start(workspace: Workspace, asked: str, store: Callable[[], Store]) -> Start:
+    """Find the weights that a search is to start from.
+
+    Args:
+        workspace: Where searches and promoted weights are kept.
+        asked: `champion`, or a trial as `NAME/trial-0003`.
+        store: Opens the store of the champion.
+
+    Raises:
+        SearchError: If there is no such trial, or its weights are gone or say too little.
+        TrackingError: If there is no champion.
+    """
+    if asked == CHAMPION:
+        opened = store()
+        version = _the_champion(opened).version
+        return _read_start(
+            download_weights(opened, version, workspace.champions), f"champion version {version}"
+        )
+    name, _, trial = asked.partition("/")
+    trials = workspace.existing(name).trials
+    weights = trials / trial / WEIGHTS
+    if not trial or not weights.exists():
+        kept = ", ".join(f"{name}/{each.parent.name}" for each in sorted(trials.glob(f"*/{WEIGHTS}")))
+        raise SearchError(
+            f"--from {asked}: no weights of such a trial; those of finalists are kept: {kept or 'none'}"
+        )
+    return _read_start(weights, asked)
+
+
+def _read_start(weights: Path, source: str) -> Start:
+    facts = read_facts(weights)
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        origin = StartedFrom(
+            source=source,
+            digest=digest,
+            architecture=facts["hyperparameters"]["architecture"],
+            dataset_digest=facts["dataset_digest"],
+            dataset_origin=facts["dataset_origin"],
+        )
+        known = tuple(facts["control_parameters"])
+        return Start(weights, origin, known, frozenset(facts["trained"]), frozenset(facts["validated"]))
+    except (LookupError, TypeError, ValueError):
+        raise SearchError(
+            f"--from: the weights of {source} do not say which frames they have seen; search anew"
+        ) from None
+
+
+def _the_champion(store: Store) -> ChampionVersion:
     now = champion(store)
     if now is None:
         raise TrackingError(
             "there is no champion yet; `semtune promote NAME` makes the best trial of a search one"
         )
-    return now.version, Scorer.from_weights(download_weights(store, now.version, workspace.champions))
+    return now
 
 
 def _incumbent(

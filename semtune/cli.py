@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune import cli_champion, cli_data, cli_focus
+from semtune import cli_champion, cli_data, cli_focus, cli_reproduce
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -89,6 +89,9 @@ def search(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
     compilation: CompileOption = "auto",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
+    ] = None,
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -111,6 +114,7 @@ def search(
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
+        start=start,
     )
     resources = Resources(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
@@ -118,7 +122,7 @@ def search(
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place = workspace_at(workspace)
     if dry_run:
-        facts = workflow.explain(place, request)
+        facts = workflow.explain(place, request, tracking_uri)
         show(facts, as_json, explanation(facts))
         return
     outcome = _observed(
@@ -209,6 +213,7 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
 def report(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
@@ -216,20 +221,21 @@ def report(
     from semtune import workflow
 
     table = workflow.report(workspace_at(workspace), name)
-    workflow.write_report(table, out or [])
+    written = workflow.write_report(table, out or [], figures)
     if as_json:
         typer.echo(workflow.report_as(table, ".json"), nl=False)
         return
     from semtune.display import print_comparison
 
     print_comparison(table)
-    for path in out or []:
+    for path in written:
         typer.echo(f"-> {path}")
 
 
 app.add_typer(cli_data.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_champion.app)
+app.add_typer(cli_reproduce.app)
 
 
 def run() -> None:

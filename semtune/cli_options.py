@@ -105,6 +105,9 @@ def parse_numbers(text: str, option: str, example: str) -> dict[str, float]:
 def explanation(facts: dict[str, Any]) -> str:
     """What a dry run says, as text."""
     lines = [f"{facts['frames']} frames of {facts['fields']} fields, digest {facts['digest'][:12]}"]
+    if origin := facts.get("started_from"):
+        moved = f"; {origin['fields_moved']} fields that it has seen train" if origin["fields_moved"] else ""
+        lines.append(f"{origin['architecture']} starts from {origin['source']}, others from scratch{moved}")
     for stratum in facts["strata"]:
         rungs = ", ".join(map(str, stratum["rungs"])) or "none"
         trials = f"{stratum['trials']} trials of up to {stratum['epochs']} epochs"

@@ -95,6 +95,7 @@ class TrialTask(BaseModel):
         compilation: Whether the network goes through torch.compile: `on`, `off`, or `auto` where the trial
             is long enough to pay for it.
         gpu_share: Share of a GPU's memory that the worker may take.
+        start: File of the weights that the trial starts from; None for weights from its seed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,3 +110,4 @@ class TrialTask(BaseModel):
     precision: Precision = "auto"
     compilation: Compilation = "off"
     gpu_share: float = Field(1.0, gt=0, le=1)
+    start: str | None = None

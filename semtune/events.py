@@ -28,6 +28,8 @@ class SearchOpened(_Event):
     event: Literal["search_opened"] = "search_opened"
     pid: int
     host: str
+    started_from: str | None = None
+    """What trials of one architecture start from instead of their seed, with its digest."""
 
 
 class TrialStarted(_Event):
@@ -56,6 +58,19 @@ class RepeatAsked(_Event):
     event: Literal["repeat_asked"] = "repeat_asked"
     trial: str
     epochs: int
+
+
+class TrialPlaced(_Event):
+    """A process took a trial up: what a retraining must have in common with it to give the same numbers."""
+
+    event: Literal["trial_placed"] = "trial_placed"
+    trial: str
+    threads: int
+    device: str
+    """Processor with its threads, or GPU."""
+    precision: Literal["float32", "bfloat16"]
+    started_from: str | None = None
+    """SHA-256 of the weights that it started from; None for weights from its seed."""
 
 
 class EpochDone(_Event):
@@ -133,6 +148,7 @@ Event = (
     SearchOpened
     | TrialStarted
     | RepeatAsked
+    | TrialPlaced
     | EpochDone
     | TrialDied
     | Noted

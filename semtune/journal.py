@@ -29,6 +29,7 @@ from semtune.events import (
     StopReason,
     TrialDied,
     TrialEnded,
+    TrialPlaced,
     TrialStarted,
     TrialTested,
     TrialTimed,
@@ -37,10 +38,14 @@ from semtune.files import disk_trouble
 from semtune.results import EpochResult
 
 __all__ = [
-    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "Noted", "RepeatAsked", "SearchClosed",
-    "SearchOpened", "SearchRecord", "SearchState", "StopReason", "TrialDied", "TrialEnded", "TrialRecord",
-    "TrialStarted", "TrialTested", "TrialTimed", "as_json", "cut_torn_line", "read_events", "read_record",
+    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "Noted", "Remark", "RepeatAsked",
+    "SearchClosed", "SearchOpened", "SearchRecord", "SearchState", "StopReason", "TrialDied", "TrialEnded",
+    "TrialPlaced", "TrialRecord", "TrialStarted", "TrialTested", "TrialTimed", "as_json", "cut_torn_line",
+    "read_events", "read_record",
 ]  # fmt: skip
+
+Remark = Noted | TrialPlaced
+"""Events that are worth telling once."""
 
 
 @dataclass
@@ -49,6 +54,8 @@ class TrialRecord:
 
     started: TrialStarted
     epochs: list[EpochResult] = field(default_factory=list)
+    placed: list[TrialPlaced] = field(default_factory=list)
+    """Where it trained: once for each process that took it up somewhere else."""
     ended: TrialEnded | None = None
     tested: TrialTested | None = None
     timed: TrialTimed | None = None
@@ -120,7 +127,7 @@ class SearchRecord:
 
     @staticmethod
     def _add_to_trial(
-        trial: TrialRecord, event: EpochDone | TrialDied | TrialEnded | TrialTested | TrialTimed
+        trial: TrialRecord, event: EpochDone | TrialPlaced | TrialDied | TrialEnded | TrialTested | TrialTimed
     ) -> None:
         if isinstance(event, EpochDone):
             if event.result.epoch > len(trial.epochs):
@@ -128,6 +135,8 @@ class SearchRecord:
             # A trial that goes on from an older checkpoint repeats epochs; the later values count.
             del trial.epochs[event.result.epoch - 1 :]
             trial.epochs.append(event.result)
+        elif isinstance(event, TrialPlaced):
+            trial.placed.append(event)
         elif isinstance(event, TrialDied):
             trial.alone |= event.alone
             trial.deaths += 1
@@ -138,6 +147,14 @@ class SearchRecord:
             trial.tested = event
         else:
             trial.timed = event
+
+    def knows(self, event: Remark) -> bool:
+        """Tell whether a note stands here already, or a trial trained at such a place before."""
+        if isinstance(event, Noted):
+            return event.text in self.notes
+        return any(
+            place.model_copy(update={"at": event.at}) == event for place in self.trials[event.trial].placed
+        )
 
     @property
     def seconds(self) -> float:

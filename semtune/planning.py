@@ -26,6 +26,7 @@ from semtune.files import written_whole
 from semtune.registry import nearest_name
 from semtune.search.line import Value
 from semtune.search.space import SearchSpace, parse_space, read_space
+from semtune.start import Start, StartedFrom
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
@@ -47,6 +48,8 @@ class SearchRequest:
     precision: Precision = "auto"
     compilation: Compilation = "auto"
     leave_out_faulty: bool = False
+    start: str | None = None
+    """Whose weights to start from: `champion`, or a trial as `NAME/trial-0003`."""
 
 
 class SearchPlan(BaseModel):
@@ -63,6 +66,7 @@ class SearchPlan(BaseModel):
         versions: Of the packages that computed it.
         commit: Of semtune's source, where it runs from a checkout.
         hardware: Processor and cores of the machine that started the search.
+        started_from: What trials of one architecture start from in place of the seed's weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +95,7 @@ class SearchPlan(BaseModel):
     versions: dict[str, str]
     commit: str | None = None
     hardware: str | None = None
+    started_from: StartedFrom | None = None
 
     def space(self) -> SearchSpace:
         """Rebuild the search space with what the command line changed."""
@@ -107,18 +112,26 @@ class CheckedRequest:
     request: SearchRequest
     space: SearchSpace
     dataset: Dataset
+    start: Start | None = None
 
 
-def check_request(request: SearchRequest) -> CheckedRequest:
+def check_request(request: SearchRequest, start: Start | None = None) -> CheckedRequest:
     """Read what a request names: all that can be refused before the frames are decoded.
 
+    Args:
+        request: What is asked.
+        start: The weights that it asks to start from.
+
     Raises:
-        ConfigError: If the search space is wrong, with file and line.
+        ConfigError: If the search space is wrong, with file and line, or the weights fit no network.
         DatasetError: If the dataset is, with the way to leave faulty frames out.
     """
     space = read_space(find_space(request.space)).overridden(request.hyperparameters, request.settings)
     with _remedy_told(request):
-        return CheckedRequest(request, space, read_dataset(request.data, request.leave_out_faulty))
+        dataset = read_dataset(request.data, request.leave_out_faulty)
+    if start:
+        start.check(space.architectures, dataset.description.control_parameters)
+    return CheckedRequest(request, space, dataset, start)
 
 
 def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan, SampleTable]:
@@ -133,11 +146,14 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
 
     Raises:
         DatasetError: If a frame cannot be decoded or is smaller than the crops.
+        ConfigError: If the weights to start from have seen all frames that could judge them.
     """
     request, space, dataset = checked.request, checked.space, checked.dataset
     with _remedy_told(request):
         store = decode_frames(dataset, cache_folder)
-    split = by_field(dataset, space.settings.seed)
+    start, split = checked.start, by_field(dataset, space.settings.seed)
+    if start:
+        start, split = start.kept_apart(dataset, store, split)
     _check_sizes(store, space, dataset)
     description = dataset.description
     plan = SearchPlan(
@@ -162,9 +178,10 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         fields=len({sample.field for sample in dataset.samples}),
         split_seed=space.settings.seed,
         split=split_fields(dataset, split),
-        versions=_versions(),
-        commit=_commit(),
+        versions=versions_here(),
+        commit=commit_here(),
         hardware=describe_processor(os.cpu_count() or 1),
+        started_from=start.origin if start else None,
     )
     return plan, tabulate(dataset, split, cache_folder)
 
@@ -247,7 +264,8 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
         )
 
 
-def _versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
+    """Versions of the packages that compute a search, as installed here."""
     found = {}
     for package in _PACKAGES:
         try:
@@ -257,7 +275,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _commit() -> str | None:
+def commit_here() -> str | None:
     """The commit of semtune's own source, marked if it was changed since; None outside a checkout."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():

@@ -99,7 +99,8 @@ def run_session(
             _ = opponents.events  # timing wants a quiet machine
         return _task(folder, plan, order, allotment)
 
-    take_in(SearchOpened(pid=os.getpid(), host=platform.node()))
+    origin = str(plan.started_from) if plan.started_from else None
+    take_in(SearchOpened(pid=os.getpid(), host=platform.node(), started_from=origin))
     try:
         director = _directed(folder, plan, record, publish, seconds, retry_failed)
         with interruptible(director.interrupt):
@@ -212,6 +213,8 @@ def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[Baseli
 
 
 def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allotment) -> TrialTask:
+    origin = plan.started_from
+    starts = origin is not None and origin.architecture == order.hyperparameters.architecture
     return TrialTask(
         trial=order.trial,
         role=order.role,
@@ -222,4 +225,5 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         threads=allotment.cpus,
         precision=plan.precision,
         compilation=plan.compilation,
+        start=str(folder.start) if starts else None,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from semtune.dataset import Sample
+from semtune.dataset.conditions import write_conditions
 from semtune.dataset.description import DatasetDescription, write_description
 from semtune.dataset.manifest import write_manifest
 from semtune.errors import DatasetError
@@ -70,12 +71,15 @@ def write_simulated_dataset(
     try:
         (beside / _FRAMES).mkdir(parents=True)
         samples: list[Sample] = []
+        known: list[tuple[str, int, float]] = []
         write_one = partial(_write_field, beside, settings=settings, seed=seed, setup=setup)
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             for done, written in enumerate(pool.map(write_one, range(fields)), start=1):
-                samples += written
+                samples += [sample for sample, _ in written]
+                known += [row for _, row in written]
                 on_field(done)
         write_manifest(beside, samples, CONTROL_PARAMETERS)
+        write_conditions(beside, ("magnification", "defocus_um"), known)
         write_description(beside, _description(seed, setup))
         if folder.exists():
             folder.rmdir()
@@ -103,11 +107,14 @@ def _description(seed: int, setup: Setup) -> DatasetDescription:
     )
 
 
-def _write_field(folder: Path, field_index: int, *, settings: int, seed: int, setup: Setup) -> list[Sample]:
-    """Simulate and write one field, in a process of its own."""
-    samples = []
+def _write_field(
+    folder: Path, field_index: int, *, settings: int, seed: int, setup: Setup
+) -> list[tuple[Sample, tuple[str, int, float]]]:
+    """Simulate and write one field, in a process of its own; returns samples, and what is known besides."""
+    written = []
     for setting, shot in enumerate(simulate_field(field_index, settings, seed, setup)):
         image = f"{_FRAMES}/{shot.field}_{setting:02d}.png"
         write_png(folder / image, shot.frame)
-        samples.append(Sample(image, shot.score, shot.specimen, shot.field, shot.controls))
-    return samples
+        sample = Sample(image, shot.score, shot.specimen, shot.field, shot.controls)
+        written.append((sample, (image, shot.magnification, round(shot.defocus_um, 3))))
+    return written

@@ -6,14 +6,15 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
 from semtune.errors import SearchError
+from semtune.exhibits import material_of, predictions_of
 from semtune.files import written_whole
-from semtune.journal import Event, SearchOpened, SearchRecord, read_record
+from semtune.journal import Event, SearchOpened, read_record
 from semtune.planning import (
     SearchPlan,
     SearchRequest,
@@ -23,11 +24,10 @@ from semtune.planning import (
     read_plan,
     write_plan,
 )
-from semtune.predictions import read_predictions
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
-from semtune.results import Predictions
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
+from semtune.start import Start
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.progress import run_ids
 from semtune.tracking.sender import Sent
@@ -35,12 +35,14 @@ from semtune.tracking.sender import sync as send_all
 from semtune.tracking.store import open_store
 from semtune.tracking.writer import TrackingWriter
 from semtune.training.samples import SampleTable, read_samples, write_samples
-from semtune.workspace import PREDICTIONS, SearchFolder, Workspace
+from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.summary import FocusReport
+    from semtune.reproduction import Reproduction
+    from semtune.results import EpochResult
     from semtune.scoring import ScoredFrame
     from semtune.search.driver import Resources
 
@@ -65,11 +67,11 @@ def search(
     """Start a search and work on it to its end."""
     folder = workspace.search(request.name)
     _refuse_taken(folder)
-    checked = check_request(request)
+    checked = check_request(request, _start(workspace, request, conditions.tracking_uri))
 
     def prepare() -> SearchPlan:
         plan, samples = plan_search(checked, workspace.frames)
-        _create(workspace, folder, plan, samples)
+        _create(workspace, folder, plan, samples, checked.start)
         return plan
 
     with (
@@ -102,12 +104,13 @@ def resume(
             return _work(folder, plan, writer, conditions, observe)
 
 
-def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
+def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | None = None) -> dict[str, Any]:
     """Tell what a search would do, without starting it."""
     from semtune.search.halving import rungs  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    plan, _ = plan_search(check_request(request), workspace.frames)
+    start = _start(workspace, request, tracking_uri)
+    plan, _ = plan_search(check_request(request, start), workspace.frames)
     space = plan.space()
     strata = [
         {
@@ -124,6 +127,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
         "digest": plan.dataset_digest,
         "frames": plan.frames,
         "fields": plan.fields,
+        "started_from": plan.started_from.model_dump() if plan.started_from else None,
         "strata": strata,
         "most_epochs": sum(int(str(each["trials"])) * int(str(each["epochs"])) for each in strata),
     }
@@ -150,20 +154,22 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         rater_noise=plan.rater_noise,
         frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
     )
-    return build_table(
+    table = build_table(
         name,
         record,
         facts,
         plan.versions,
         run_ids(folder),
-        _predictions(folder, record),
+        predictions_of(folder, record),
         plan.commit,
         plan.hardware,
     )
+    origin = plan.started_from.sentence if plan.started_from else None
+    return replace(table, started_from=origin, material=material_of(folder, plan, samples))
 
 
-def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
-    """Write a comparison table to files; the suffix of each picks its format."""
+def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
+    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
     texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
         try:
@@ -172,6 +178,14 @@ def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
                 beside.write_text(text, "utf-8")
         except OSError as error:
             raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+    if figures is None:
+        return [*texts]
+    from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
+
+    try:
+        return [*texts, *write_figures(table, figures)]
+    except OSError as error:
+        raise SearchError(f"{figures}: cannot be written ({error.strerror}); name another folder") from error
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:
@@ -233,6 +247,13 @@ def focus(
     return summarise(name, experiment, time.monotonic() - start)
 
 
+def reproduce(workspace: Workspace, run: str, observe: Callable[[float, EpochResult], None]) -> Reproduction:
+    """Train a trial again, and tell whether the recorded numbers come out again."""
+    from semtune.reproduction import reproduce as train_again
+
+    return train_again(workspace, run, observe)
+
+
 def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
     """Send what MLflow does not have of a search yet."""
     folder = workspace.existing(name)
@@ -252,11 +273,24 @@ def _work(
     return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
 
 
-def _create(workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> None:
+def _start(workspace: Workspace, request: SearchRequest, tracking_uri: str | None) -> Start | None:
+    """The weights that a search is to start from, if any."""
+    if request.start is None:
+        return None
+    from semtune.candidacy import find_start  # torch comes in here
+
+    return find_start(workspace, request.start, lambda: open_store(workspace, tracking_uri))
+
+
+def _create(
+    workspace: Workspace, folder: SearchFolder, plan: SearchPlan, samples: SampleTable, start: Start | None
+) -> None:
     """Make the folder of a search, whole or not at all: a name without a plan could not be resumed."""
     draft = SearchFolder(workspace.path / f".{plan.search_id}.part")
     draft.path.mkdir(parents=True)
     try:
+        if start:  # the search goes on if the champion changes, or its store is away
+            shutil.copyfile(start.weights, draft.start)
         write_samples(samples, draft.samples)
         write_plan(plan, draft.plan)
         folder.path.parent.mkdir(exist_ok=True)
@@ -288,12 +322,3 @@ def _summary(folder: SearchFolder) -> dict[str, Any]:
         "seconds": round(record.seconds, 1),
         "best_validation_rmse": record.best_validation_rmse,
     }
-
-
-def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:
-    """Predictions of the test frames that are at hand, by trial or baseline."""
-    files = {name: folder.baselines / f"{name}.csv" for name in record.baselines}
-    files |= {
-        name: folder.trials / name / PREDICTIONS for name, trial in record.trials.items() if trial.tested
-    }
-    return {name: read_predictions(file) for name, file in files.items() if file.exists()}

@@ -45,6 +45,11 @@ class SearchFolder:
         return self.path / "samples.npz"
 
     @property
+    def start(self) -> Path:
+        """Weights that trials start from, where the search was told to start from some."""
+        return self.path / "start.safetensors"
+
+    @property
     def trials(self) -> Path:
         """A folder a trial: checkpoint, weights, predictions."""
         return self.path / "trials"

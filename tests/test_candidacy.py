@@ -9,10 +9,12 @@ from conftest import write_small_dataset
 from small_workspace import FINALIST, append, plan_of, plan_small_search, started, write_small_search
 
 from semtune import workflow
+from semtune.candidacy import find_start
 from semtune.errors import SearchError, TrackingError
 from semtune.images import write_png
 from semtune.journal import SearchOpened
 from semtune.networks import ARCHITECTURES
+from semtune.promotion import CHAMPION
 from semtune.training.checkpoint import write_weights
 from semtune.workspace import Workspace
 
@@ -63,6 +65,8 @@ def finish(workspace, data, name, network_error, baseline_error=9.0, answer=5.0)
         "dataset_digest": plan_of(folder).dataset_digest,
         "dataset_origin": "measured",
         "trial": FINALIST,
+        "trained": [1, 2],
+        "validated": [3],
     }
     write_weights(network, facts, folder.trials / FINALIST / "weights.safetensors")
     return folder
@@ -149,3 +153,18 @@ def test_a_search_whose_trials_met_no_test_frames_has_no_challenger(workspace, d
         SearchError, match="no trial of 'young' has met the test frames; `semtune resume young`"
     ):
         workflow.promote(workspace, "young", None)
+
+
+def test_a_search_can_start_from_the_champion(workspace, data):
+    folder = finish(workspace, data, "first", 0.5)
+    assert promoted(workspace, "first").decision.promote
+    start = find_start(workspace, CHAMPION, lambda: workflow.open_store(workspace))
+    assert start.origin.source == "champion version 1"
+    weights = folder.trials / FINALIST / "weights.safetensors"
+    assert start.weights.read_bytes() == weights.read_bytes()
+    assert (start.trained, start.validated) == ({1, 2}, {3})
+
+
+def test_without_a_champion_there_is_nothing_to_start_from(workspace):
+    with pytest.raises(TrackingError, match="there is no champion yet"):
+        find_start(workspace, CHAMPION, lambda: workflow.open_store(workspace))

@@ -7,7 +7,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from semtune.journal import Journal, SearchRecord, TrialEnded, read_record
+from semtune.journal import Journal, Noted, SearchRecord, TrialEnded, read_record
 from semtune.results import EpochResult
 from semtune.search.director import Director
 from semtune.search.judgement import failures_again, finalists_longer
@@ -729,6 +729,6 @@ def test_a_resumed_search_remembers_who_must_be_alone(tmp_path):
 def test_a_note_is_made_once(tmp_path):
     play = Play(tmp_path)
     for _ in range(2):
-        play.director.noted("31 GB of frames: read from disk as they are needed")
+        play.director.noted(Noted(text="31 GB of frames: read from disk as they are needed"))
         play.take_up()
     assert play.record.notes == ["31 GB of frames: read from disk as they are needed"]

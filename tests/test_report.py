@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,9 +28,14 @@ from semtune.journal import (
 from semtune.predictions import read_predictions, write_predictions
 from semtune.published import TABLE1
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table, columns, headline, notes
-from semtune.report.figures import as_png, plots
+from semtune.report.accuracy import error_band, pareto_front, predicted_against_reference
+from semtune.report.breakdown import groups
+from semtune.report.drawing import FORMATS, as_file, styled
+from semtune.report.figures import plots, write_figures
+from semtune.report.material import ForeignFigure, Material
 from semtune.report.text import NOTHING, milliseconds, score_map_columns
-from semtune.results import EpochResult, Predictions, judge
+from semtune.results import EpochResult, Predictions, Result, judge
+from semtune.search.space import parse_space
 
 FIELDS = {
     "train": [f"tin_{i}" for i in range(20)],
@@ -403,22 +409,149 @@ def test_html_shows_figures_trials_and_escaped_names(page):
     assert '<p class="origin">Frames and scores are simulated' in page
 
 
+def test_html_says_why_a_figure_is_not_shown(page):
+    absent = page.partition("<h3>Figures that are not shown</h3>")[2].partition("</ul>")[0]
+    for said in ("the decoded frames are not at hand", "the search space is not at hand",
+                 "Error by magnification: the dataset does not say it of its frames"):  # fmt: skip
+        assert said in absent
+
+
+def test_every_figure_has_a_description_with_its_numbers(table, page):
+    assert page.count('role="img" aria-label="') == page.count("<figcaption>") == 3
+    assert f"resnet50: RMSE {table.best_network.test_rmse:.3f}" in page
+
+
+def test_a_figure_that_another_command_left_stands_in_the_page_as_an_image(table):
+    foreign = ForeignFigure("focus", "Focus curves (simulated).", "image/svg+xml", b"<svg><script/></svg>")
+    page = written(replace(table, material=Material(foreign=(foreign,))), ".html")
+    assert "<script" not in page
+    assert 'alt="Focus curves (simulated)." src="data:image/svg+xml;base64,' in page
+
+
 # Figures
 
 
-def test_every_figure_of_simulated_scores_says_so_within_itself(table, page):
-    assert [plot.name for plot in plots(table)] == ["scatter", "time", "learning"]
-    assert all("simulated" in plot.caption for plot in plots(table))
-    assert all("simulated" in figure for figure in re.findall(r"<svg.*?</svg>", page, re.DOTALL))
+SPACE = """
+architecture: {choice: [pacf, vgg11, vgg19, resnet50]}
+learning_rate: {log_uniform: [1.0e-5, 1.0e-2]}
+dropout: {uniform: [0.0, 0.5], when: {architecture: [vgg11]}, otherwise: 0.0}
+"""
+
+
+@pytest.fixture(scope="module")
+def full(table) -> ComparisonTable:
+    """The table with everything that figures want."""
+    generator = np.random.default_rng(0)
+    frames = table.predictions["joint"].frames
+    pixels = generator.integers(0, 256, (96, 128)).astype(np.uint8)
+    conditions = {
+        "specimen": {name: ("tin_balls_1", "grid_2")[row // 60] for row, name in enumerate(frames)},
+        "magnification": {name: (500.0, 1000.0)[row % 2] for row, name in enumerate(frames)},
+        "brightness": {name: float(generator.uniform(30, 70)) for name in frames},
+        "defocus_um": {name: float(generator.normal()) for name in frames[:50]},
+        "contrast": dict.fromkeys(frames, 50.0),
+    }
+    material = Material(parse_space(SPACE, "space.yaml", "space"), conditions, lambda name: pixels)
+    trials = build_table("first_search", _many_trials(), FACTS, VERSIONS).trials
+    return replace(table, trials=trials, material=material)
+
+
+@pytest.fixture(scope="module")
+def drawn(full):
+    return plots(full)
+
+
+def _many_trials():
+    record = SearchRecord()
+    for number in range(24):
+        rate = 10 ** -(2 + 3 * (number * 7 % 24) / 24)
+        add_trial(record, number, ("pacf", "resnet50")[number % 2], 5, learning_rate=rate)
+        better = 1 + abs(math.log10(rate) + 3.5)
+        record.trials[f"trial-{number:04d}"].searched = EpochResult(5, better, better, 1, 1.0)
+    return record
+
+
+def test_every_figure_is_drawn_where_everything_is_known(drawn):
+    figures, missing = drawn
+    assert [plot.name for plot in figures] == [
+        "scatter", "gallery", "time", "conditions", "learning", "importance", "parallel",
+    ]  # fmt: skip
+    assert missing == []
+    for plot in figures:
+        assert plot.caption.endswith(" frames. Frames and scores are simulated.")
+        assert re.search(r"n = \d+ \w+ fields, \d+ frames\.", plot.caption)
+        assert "simulated" in plot.figure.get_suptitle()
+
+
+def test_no_label_of_an_axis_covers_its_neighbour(drawn):
+    for plot in drawn[0]:
+        plot.figure.canvas.draw()
+        labels = [
+            text.get_window_extent()
+            for axes in plot.figure.axes
+            for text in axes.get_xticklabels()
+            if text.get_text()
+        ]
+        for one, other in pairwise(labels):
+            assert one.y0 != other.y0 or one.x1 <= other.x0 or other.x1 <= one.x0, plot.name
+
+
+def test_figures_are_written_in_every_format_with_their_captions(table, tmp_path):
+    files = write_figures(replace(table, predictions={}), tmp_path / "figures")
+    assert {path.suffix for path in files} == {".txt", *(f".{suffix}" for suffix in FORMATS)}
+    begin = {".png": b"\x89PNG", ".pdf": b"%PDF", ".svg": b"<?xml"}
+    assert all(path.read_bytes().startswith(begin[path.suffix]) for path in files if path.suffix in begin)
+    assert "Frames and scores are simulated." in (tmp_path / "figures" / "time.txt").read_text()
+
+
+def test_equal_figures_give_equal_files(full):
+    with styled():
+        first, second = (predicted_against_reference(full) for _ in range(2))
+    assert all(as_file(first, suffix, 40) == as_file(second, suffix, 40) for suffix in FORMATS)
 
 
 def test_a_figure_without_data_is_left_out(empty, table):
-    assert plots(empty) == []
-    assert [plot.name for plot in plots(replace(table, predictions={}))] == ["time", "learning"]
+    assert plots(empty)[0] == []
+    assert [plot.name for plot in plots(replace(table, predictions={}))[0]] == ["time", "learning"]
 
 
-def test_figures_can_be_had_as_pixels(table):
-    assert as_png(plots(table)[0], 50).startswith(b"\x89PNG")
+def test_the_band_is_that_of_predictions_about_a_score():
+    reference = np.repeat(np.arange(0, 11.0), 2000)
+    noise = np.random.default_rng(0).normal(0, 0.5, reference.size)
+    names = tuple(map(str, range(reference.size)))
+    mean, deviation = error_band(
+        Predictions(names, names, reference, 2 + 0.5 * reference + noise), np.array([5.0]), 0.1
+    )
+    assert mean[0] == pytest.approx(4.5, abs=0.05)
+    assert deviation[0] == pytest.approx(0.5, abs=0.03)
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0, 3)), min_size=1, max_size=30))
+def test_nothing_beats_the_pareto_front(figures):
+    rows = [
+        Result(str(n), "network", test_rmse=r, milliseconds_per_image=t) for n, (t, r) in enumerate(figures)
+    ]
+    front = pareto_front(rows)
+    for row in rows:
+        beaten = any(
+            o.milliseconds_per_image <= row.milliseconds_per_image and o.test_rmse <= row.test_rmse
+            for o in front
+        )
+        assert beaten
+        assert row not in front or not any(
+            o.milliseconds_per_image < row.milliseconds_per_image and o.test_rmse < row.test_rmse
+            for o in rows
+        )
+
+
+def test_numbers_are_cut_into_fifths_and_few_values_stand_alone():
+    frames = [f"{n}.png" for n in range(103)]
+    fifths = groups({name: float(n) for n, name in enumerate(frames)}, frames)
+    assert [len(rows) for _, rows in fifths] == [21, 20, 21, 20, 21]
+    assert np.array_equal(np.concatenate([rows for _, rows in fifths]), np.arange(103))
+    two = groups({name: ("grid", "tin")[n % 2] for n, name in enumerate(frames[:20])}, frames)
+    assert [(label, len(rows)) for label, rows in two] == [("grid", 10), ("tin", 10)]
+    assert groups({frames[0]: "grid"}, frames) == []
 
 
 def test_a_diverged_curve_neither_breaks_nor_flattens_the_others(table):
@@ -429,7 +562,7 @@ def test_a_diverged_curve_neither_breaks_nor_flattens_the_others(table):
         EpochResult(2, 1e9, 1e9, 1, 1.0),
         EpochResult(3, math.nan, math.nan, 1, 1.0),
     ]
-    (learning,) = plots(build_table("s", record, FACTS, {}))
+    (learning,) = plots(build_table("s", record, FACTS, {}))[0]
     assert learning.figure.axes[0].get_ylim()[1] < 5
 
 

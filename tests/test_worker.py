@@ -11,6 +11,7 @@ import torch
 from small_search import write_small_table
 
 from semtune.config import Hyperparameters, TrialTask
+from semtune.dataset.frames import open_frames
 from semtune.engines import ENGINES
 from semtune.predictions import read_predictions
 from semtune.results import judge
@@ -92,6 +93,7 @@ def test_a_search_reports_every_epoch_and_leaves_weights(task_of, table):
     assert [report["done"] for report in reports] == [False, False, True]
     assert reports[-1]["reason"] == "epochs"
     assert "tested" not in reports[-1]
+    store = open_frames(Path(table.cache_folder), table.digest)
     assert read_facts(file_of(task, WEIGHTS)) == {
         "hyperparameters": task.hyperparameters.model_dump(),
         "control_parameters": ["brightness", "contrast", "focus"],
@@ -101,7 +103,16 @@ def test_a_search_reports_every_epoch_and_leaves_weights(task_of, table):
         "precision": "float32",
         "trial": "trial-0000",
         "last_epoch": reports[-1]["epoch"],
+        "trained": sorted(map(store.checksum, table.train)),
+        "validated": sorted(map(store.checksum, table.validation)),
     }
+
+
+def test_the_first_report_says_where_a_trial_trains(task_of):
+    first, *others = reports_of(task_of())
+    assert first["placed"].pop("device").endswith("1 thread")
+    assert first["placed"] == {"threads": 1, "precision": "float32", "started_from": None}
+    assert not any("placed" in report for report in others)
 
 
 def test_reports_are_plain_names_and_numbers(task_of):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from semtune.journal import TrialRecord
-from semtune.report.figures import Plot, as_svg, plots
+from semtune.report.drawing import Missing, Plot, as_svg
+from semtune.report.figures import plots
+from semtune.report.material import ForeignFigure
 from semtune.report.table import ComparisonTable
 from semtune.report.text import NOTHING, Columns, columns, headline, notes, points, score_map_columns, title
 from semtune.results import Kind
@@ -21,7 +24,7 @@ h2 { font-size: 1.1rem; margin: 2.4rem 0 .7rem; }
 .origin { border-left: 4px solid #d55e00; background: #fdf4ee; padding: .5rem .9rem; margin: 0 0 1.4rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .28rem .7rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
+th, td { padding: .28rem .55rem; text-align: right; white-space: nowrap; vertical-align: baseline; }
 th { font-weight: 600; white-space: normal; vertical-align: bottom; border-bottom: 1.5px solid #444; }
 th.text, td.text { text-align: left; }
 td.long { white-space: normal; min-width: 22rem; }
@@ -34,9 +37,12 @@ th.other, td.other { color: #6a6a6a; }
 ul { padding-left: 1.2rem; max-width: 52rem; }
 li { margin: .35rem 0; overflow-wrap: anywhere; }
 figure { margin: 1.4rem 0 2rem; }
-figure svg { max-width: 100%; height: auto; }
+h3 { font-size: .98rem; margin: 0 0 .5rem; }
+figure svg, figure img { max-width: 100%; height: auto; }
 figcaption, .key { color: #444; font-size: .9rem; max-width: 44rem; }
-@media print { body { margin: 0; max-width: none; font-size: 11px; } figure, tr { break-inside: avoid; } }
+@media print { body { margin: 0; max-width: none; font-size: 11px; } figure, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8px; }
+  th, td { padding: .15rem .3rem; } td.long { min-width: 0; } @page { margin: 14mm; } }
 """
 
 _BOLD = (
@@ -65,7 +71,7 @@ def write_html(table: ComparisonTable) -> str:
             _score_maps(table),
             "<h2>Notes</h2>",
             f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in listed)}</ul>",
-            _figures(plots(table)),
+            _figures(*plots(table), table.material.foreign),
             *_appendix(table),
             "</main></body></html>\n",
         ]
@@ -90,13 +96,29 @@ def _score_maps(table: ComparisonTable) -> str:
     return f"<h2>Test RMSE of the autofocus functions by score map</h2>\n{_html_table(maps)}"
 
 
-def _figures(drawn: Sequence[Plot]) -> str:
-    captions = [escape(plot.caption) for plot in drawn]
-    shown = (
-        f'<figure aria-label="{caption}">{as_svg(plot)}<figcaption>{caption}</figcaption></figure>'
-        for plot, caption in zip(drawn, captions, strict=True)
-    )
-    return "<h2>Figures</h2>\n" + "\n".join(shown) if drawn else ""
+def _figures(drawn: Sequence[Plot], missing: Sequence[Missing], foreign: Sequence[ForeignFigure]) -> str:
+    shown = [_figure(plot.title, _labelled(as_svg(plot), plot.alt), plot.caption) for plot in drawn]
+    shown += [_figure(each.name.capitalize(), _image(each), each.caption) for each in foreign]
+    if not shown:
+        return ""
+    reasons = "".join(f"<li>{escape(each.title)}: {escape(each.reason)}.</li>" for each in missing)
+    absent = f"<h3>Figures that are not shown</h3>\n<ul>{reasons}</ul>" if reasons else ""
+    return "\n".join(["<h2>Figures</h2>", *shown, absent])
+
+
+def _figure(title: str, image: str, caption: str) -> str:
+    return f"<figure><h3>{escape(title)}</h3>{image}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _labelled(element: str, alt: str) -> str:
+    """An SVG element that is read out as one image."""
+    return element.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1)
+
+
+def _image(figure: ForeignFigure) -> str:
+    # As an image, not as an element: it was made elsewhere, and no script in it may run.
+    content = b64encode(figure.content).decode()
+    return f'<img alt="{escape(figure.caption)}" src="data:{figure.media_type};base64,{content}">'
 
 
 def _appendix(table: ComparisonTable) -> list[str]:
@@ -158,7 +180,8 @@ def _html_table(cells: Columns, classes: list[str] | None = None) -> str:
         for row, name in zip(cells.rows, classes or [""] * len(cells.rows), strict=True)
     ]
     body = "\n".join(line.replace(' class=""', "") for line in lines)
-    return f'<div class="wide"><table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    table = f"<table><thead><tr>{heads}</tr></thead>\n<tbody>{body}</tbody></table>"
+    return f'<div class="wide" tabindex="0">{table}</div>'
 
 
 def _kind(place: int, header: str, cells: Columns) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from semtune.journal import BaselineFitted, SearchRecord, TrialRecord
 from semtune.published import TABLE1
+from semtune.report.material import Material
 from semtune.results import CLASSICAL, Predictions, Result, best, paired_difference, with_figures
 
 JOINT = "joint"
@@ -59,6 +60,10 @@ class ComparisonTable:
     """Of the packages that computed the search."""
     commit: str | None = None
     hardware: str | None = None
+    started_from: str | None = None
+    """Whose weights trials of one architecture started from, in a sentence."""
+    material: Material = field(default_factory=Material)
+    """What only the figures show."""
 
     @property
     def simulated(self) -> bool:

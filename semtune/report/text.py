@@ -80,6 +80,7 @@ def notes(table: ComparisonTable) -> list[str]:
         *_bounds(table),
         *_against_joint(table),
         *_epochs(table),
+        *([table.started_from] if table.started_from else ()),
         *_without_controls(table),
         *_use_of_test_frames(table),
         *_untested(table),

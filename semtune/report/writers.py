@@ -46,6 +46,7 @@ def write_json(table: ComparisonTable) -> str:
         "versions": dict(table.versions),
         "commit": table.commit,
         "hardware": table.hardware,
+        "started_from": table.started_from,
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -16,7 +16,7 @@ from semtune.journal import (
     FAILURES,
     EpochDone,
     Event,
-    Noted,
+    Remark,
     SearchRecord,
     StopReason,
     TrialDied,
@@ -283,10 +283,10 @@ class Director:
         for trial in list(self._live):
             self.died(trial, reason, message)
 
-    def noted(self, text: str) -> None:
-        """Record what a user should know, unless it is known."""
-        if text not in self.record.notes:
-            self._add(Noted(text=text))
+    def noted(self, event: Remark) -> None:
+        """Record what a user should know, or where a trial trains, unless it is known."""
+        if not self.record.knows(event):
+            self._add(event)
 
     def _add(self, event: Event) -> None:
         self.record.add(event)

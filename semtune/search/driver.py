@@ -20,7 +20,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from semtune.config import Precision, TrialTask
-from semtune.journal import StopReason
+from semtune.journal import Noted, StopReason, TrialPlaced
 from semtune.results import EpochResult
 from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
@@ -105,7 +105,7 @@ class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         name = trial.config[_LABEL]
-        _tell(self._director, result)
+        _tell(self._director, name, result)
         epoch = _epoch(result)
         reason = self._director.epoch_done(name, epoch) if epoch else None
         if reason is None:
@@ -148,7 +148,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         if name in self._verdicts.stopped:
             self._end(name, self._verdicts.stopped.pop(name), "")
             return
-        _tell(self._director, last)
+        _tell(self._director, name, last)
         epoch = _epoch(last)
         if epoch:
             self._director.epoch_done(name, epoch)
@@ -258,9 +258,11 @@ def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([config[_PLACE]])
 
 
-def _tell(director: Director, report: dict[str, Any]) -> None:
+def _tell(director: Director, name: str, report: dict[str, Any]) -> None:
+    if place := _part(report, "placed"):
+        director.noted(TrialPlaced(trial=name, **place))
     for note in report.get("notes", ()):
-        director.noted(note)
+        director.noted(Noted(text=note))
 
 
 def _error_of(trial: Trial) -> str:
@@ -272,9 +274,16 @@ def _error_of(trial: Trial) -> str:
 
 
 def _epoch(result: dict[str, Any]) -> EpochResult | None:
-    flat = {key.removeprefix("epoch/"): value for key, value in result.items() if key.startswith("epoch/")}
-    found = result.get("epoch") or flat
+    found = _part(result, "epoch")
     return EpochResult(**found) if found else None
+
+
+def _part(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """A dictionary within a report, which Tune hands to schedulers flattened; empty if it is not there."""
+    flat = {
+        key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")
+    }
+    return result.get(name) or flat
 
 
 def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:

@@ -6,12 +6,14 @@ Knows nothing of Ray: it takes tasks and answers with reports, both plain names 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from safetensors import SafetensorError
 
 from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
+from semtune.engines.choice import describe_device
 from semtune.errors import DivergedError
 from semtune.files import disk_trouble
 from semtune.predictions import write_predictions
@@ -44,8 +47,8 @@ _KEPT_BYTES = 512 * 2**20  # of steps kept for later trials on a CPU: PACF and R
 _KEPT_SHARE = 0.25  # of the worker's memory on a GPU, for the same
 _DISK_BYTES_PER_SECOND = 3e8  # first guess, until a checkpoint has been timed
 Report = dict[str, Any]
-"""`epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`, `notes` (what a user should
-know), `done`: those that apply."""
+"""`placed` (where it trains), `epoch` (an EpochResult as a dict), `tested`, `timed`, `reason`, `message`,
+`notes` (what a user should know), `done`: those that apply."""
 
 
 class WarmWorker:
@@ -58,6 +61,7 @@ class WarmWorker:
         self._step: TrainingStep | None = None
         self._kept = KeptSteps(_KEPT_BYTES)
         self._notes: list[str] = []
+        self._placed: Report | None = None  # until it is told
         self._reports: Iterator[Report] = iter(())
         self._task: TrialTask | None = None
         self._unsaved: EpochResult | None = None  # the last epoch, while no checkpoint holds it
@@ -74,6 +78,8 @@ class WarmWorker:
         told, self._notes = [*self._notes, *(self._step.notes if self._step else ())], []
         if self._step:
             self._step.notes.clear()
+        if self._placed:
+            report, self._placed = {"placed": self._placed, **report}, None
         return {**report, "notes": told} if told else report
 
     def _next_report(self) -> Report:
@@ -165,6 +171,7 @@ class WarmWorker:
             if facts["last_epoch"]:  # told again: a process can die between the weights and the report
                 yield EpochResult(**facts["last_epoch"])
             return
+        self._placed = _placement(task, step)
         done = read_checkpoint(step, folder / CHECKPOINT)
         told = read_facts(folder / CHECKPOINT)["last_epoch"] if done else None
         last = EpochResult(**told) if told else None
@@ -195,7 +202,8 @@ class WarmWorker:
         del given
         if earlier is None:
             _return_memory()
-        self._step = prepare_step(task.hyperparameters, data, task.seed, task.precision, earlier)
+        start = read_weights(Path(task.start))[0] if task.start else None
+        self._step = prepare_step(task.hyperparameters, data, task.seed, task.precision, earlier, start)
         return self._step
 
     def _test(self, task: TrialTask, table: SampleTable, data: TrainingData) -> Report:
@@ -250,4 +258,28 @@ def _facts(
         "precision": "bfloat16" if step.key.bfloat16 else "float32",
         "trial": task.trial,
         "last_epoch": asdict(last) if last else None,
+        **_shown(task.samples_file),
+    }
+
+
+@lru_cache(maxsize=1)
+def _shown(samples_file: str) -> dict[str, list[int]]:
+    """Checksums of the frames that train and that choose: a search that starts here must not test on them."""
+    table = read_samples(Path(samples_file))
+    store = open_frames(Path(table.cache_folder), table.digest)
+    parts = {"trained": table.train, "validated": table.validation}
+    return {part: sorted(map(store.checksum, rows.tolist())) for part, rows in parts.items()}
+
+
+def _placement(task: TrialTask, step: TrainingStep) -> Report:
+    """What decides, beside settings, seed and data, which numbers come out."""
+    start = None
+    if task.start:
+        with Path(task.start).open("rb") as file:
+            start = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "threads": task.threads,
+        "device": describe_device(step.device, task.threads),
+        "precision": "bfloat16" if step.key.bfloat16 else "float32",
+        "started_from": start,
     }

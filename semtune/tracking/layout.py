@@ -22,6 +22,7 @@ from semtune.journal import (
     StopReason,
     TrialDied,
     TrialEnded,
+    TrialPlaced,
     TrialRecord,
     TrialStarted,
     TrialTested,
@@ -150,10 +151,16 @@ def updates(
             update.parameters |= _texts(search.parameters)
             update.tags |= {f"semtune.{name}": str(value) for name, value in search.changeable.items()}
             update.names_dataset = True
+            if event.started_from:
+                update.tags["semtune.started_from"] = event.started_from
         elif isinstance(event, TrialStarted):
             update.parameters |= _texts({**event.hyperparameters, "seed": event.seed})
             if event.repeats:
                 update.tags["semtune.repeats"] = event.repeats
+        elif isinstance(event, TrialPlaced):
+            update.tags["semtune.trained_on"] = f"{event.device}, {event.precision}"
+            if event.started_from:
+                update.tags["semtune.started_from"] = f"sha256:{event.started_from}"
         elif isinstance(event, TrialDied):
             update.tags["semtune.last_death"] = event.message[:_LONGEST_TAG]
         elif isinstance(event, EpochDone):

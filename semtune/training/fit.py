@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ def prepare_step(
     seed: int,
     precision: Precision,
     earlier: TrainingStep | None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> TrainingStep:
     """Return a step with fresh weights for a trial; an earlier step of the same shape is taken over.
 
@@ -43,12 +44,16 @@ def prepare_step(
         seed: Seed of the weights.
         precision: `auto` for bfloat16 where the device computes in it.
         earlier: The step of the trial before, if any.
+        start: State of a trained network to start from in place of the seed's weights. Its scales are not
+            taken over: control parameters and scores are scaled as the new training samples have them.
     """
     key = step_key(settings, data, precision)
     if earlier is not None and earlier.key != key:
         earlier = None  # a VGG's gigabytes go before the next network takes as many
     step = earlier or TrainingStep(key, data.frames, data.controls, data.scores)
     step.reset(seed, settings.weight_decay)
+    if start is not None:
+        step.network.load_state_dict(start)
     step.network.set_scales(data.controls[data.train], data.scores[data.train])
     return step
 

@@ -1,0 +1,65 @@
+"""What the figures of a report show of a search, gathered from its folder and from its dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from semtune.dataset.conditions import read_conditions
+from semtune.dataset.frames import holds_frames, open_frames
+from semtune.journal import SearchRecord
+from semtune.planning import SearchPlan
+from semtune.predictions import read_predictions
+from semtune.report.material import Condition, ForeignFigure, Material
+from semtune.results import Predictions
+from semtune.training.samples import SampleTable
+from semtune.workspace import PREDICTIONS, SearchFolder
+
+_FOCUS = {"focus.svg": "image/svg+xml", "focus.png": "image/png"}
+"""What `semtune focus` leaves in a search's folder, the first that is there; its caption is beside it."""
+
+
+def material_of(folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> Material:
+    """Gather what the figures of a search show; what is gone is left out."""
+    rows = {str(samples.frames[row]): int(row) for row in samples.test}
+    cache = Path(samples.cache_folder)
+    frame = None
+    if holds_frames(cache, samples.digest):
+        store = open_frames(cache, samples.digest)
+        frame = lambda name: store.frame(rows[name])  # noqa: E731 - nothing else holds the frames
+    return Material(plan.space(), _conditions(plan, samples, rows), frame, _foreign(folder))
+
+
+def predictions_of(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:
+    """Predictions of the test frames that are at hand, by trial or baseline."""
+    files = {name: folder.baselines / f"{name}.csv" for name in record.baselines}
+    files |= {
+        name: folder.trials / name / PREDICTIONS for name, trial in record.trials.items() if trial.tested
+    }
+    return {name: read_predictions(file) for name, file in files.items() if file.exists()}
+
+
+def _conditions(plan: SearchPlan, samples: SampleTable, rows: Mapping[str, int]) -> dict[str, Condition]:
+    """Of the test frames: what the dataset's folder says, if it is still there, and control parameters."""
+    found: dict[str, Condition] = {
+        name: {image: value for image, value in each.items() if image in rows}
+        for name, each in read_conditions(Path(plan.dataset_folder)).items()
+    }
+    for column, name in enumerate(samples.control_parameters.tolist()):
+        values = {image: float(samples.controls[row, column]) for image, row in rows.items()}
+        found[name] = {image: value for image, value in values.items() if np.isfinite(value)}
+    return found
+
+
+def _foreign(folder: SearchFolder) -> tuple[ForeignFigure, ...]:
+    for name, media_type in _FOCUS.items():
+        path = folder.path / name
+        if path.exists():
+            beside = path.with_suffix(".txt")
+            caption = (
+                beside.read_text("utf-8").strip() if beside.exists() else "Focus curves (semtune focus)."
+            )
+            return (ForeignFigure("focus", caption, media_type, path.read_bytes()),)
+    return ()
