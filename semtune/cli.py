@@ -26,6 +26,7 @@ from semtune.cli_options import (
     HeartbeatOption,
     JsonOption,
     LongerOption,
+    SeedsOption,
     TrialsOption,
     UriOption,
     WorkspaceOption,
@@ -76,6 +77,7 @@ def search(
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     name: Annotated[str, typer.Option(help="Name of the search.")],
     trials: TrialsOption = None,
+    seeds: SeedsOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every architecture.")] = None,
     crop: Annotated[int | None, typer.Option(min=64, max=480, help="Side of the crops, pixels.")] = None,
     concurrent: ConcurrentOption = None,
@@ -107,7 +109,7 @@ def search(
         data,
         name,
         hyperparameters={"epochs": epochs, "crop": crop},
-        settings={"trials": trials, "seed": seed, "max_failures": max_failures},
+        settings={"trials": trials, "seed": seed, "max_failures": max_failures, "seeds": seeds},
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
@@ -131,6 +133,7 @@ def search(
 def resume(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     trials: TrialsOption = None,
+    seeds: SeedsOption = None,
     epochs: LongerOption = None,
     concurrent: ConcurrentOption = None,
     time_budget: BudgetOption = None,
@@ -151,7 +154,7 @@ def resume(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
     )
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    _go_on(workspace, name, Changes(trials, epochs, max_failures), conditions, as_json)
+    _go_on(workspace, name, Changes(trials, epochs, max_failures, seeds), conditions, as_json)
 
 
 @app.command()

@@ -159,7 +159,8 @@ def _sparkline(values: list[float]) -> str:
 def _line(event: Event, record: SearchRecord) -> str:
     if isinstance(event, TrialStarted):
         settings = ", ".join(_settings(event.hyperparameters))
-        return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}"
+        fresh = f"  fresh seed of {event.reseeds}" if event.reseeds else ""
+        return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}{fresh}"
     if isinstance(event, EpochDone):
         result = event.result
         return f"{event.trial}  epoch {result.epoch:<3d} validation RMSE {result.validation_rmse:.3f}"
@@ -190,7 +191,9 @@ def _settings(hyperparameters: dict[str, Any]) -> Iterator[str]:
 
 
 def _count_ended(record: SearchRecord) -> int:
-    return sum(trial.reason not in (None, "interrupted") for trial in record.trials.values())
+    """Trials of those that were asked for by number; fresh seeds of the best come after them."""
+    trials = (trial for trial in record.trials.values() if trial.started.reseeds is None)
+    return sum(trial.reason not in (None, "interrupted") for trial in trials)
 
 
 def _duration(seconds: float) -> str:

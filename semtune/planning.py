@@ -29,7 +29,7 @@ from semtune.search.space import SearchSpace, parse_space, read_space
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
-CHANGEABLE = ("trials", "epochs", "max_failures")
+CHANGEABLE = ("trials", "epochs", "max_failures", "seeds")
 """What a later session may change."""
 _PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
 

@@ -106,14 +106,15 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
     _refuse_taken(workspace.search(request.name))
     plan, _ = plan_search(check_request(request), workspace.frames)
     space = plan.space()
+    settings = space.settings
+    fresh = settings.seeds * settings.finalists if settings.seeds > 1 else 0
     strata = [
         {
             "name": stratum or "all architectures",
             "trials": space.share(stratum),
+            "fresh_seeds": fresh,
             "epochs": space.epochs(stratum),
-            "rungs": rungs(
-                space.epochs(stratum), space.grace_epochs(stratum), space.settings.reduction_factor
-            ),
+            "rungs": rungs(space.epochs(stratum), space.grace_epochs(stratum), settings.reduction_factor),
         }
         for stratum in space.strata
     ]
@@ -122,7 +123,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
         "frames": plan.frames,
         "fields": plan.fields,
         "strata": strata,
-        "most_epochs": sum(int(str(each["trials"])) * int(str(each["epochs"])) for each in strata),
+        "most_epochs": sum((space.share(each) + fresh) * space.epochs(each) for each in space.strata),
     }
 
 

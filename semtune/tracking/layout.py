@@ -154,6 +154,8 @@ def updates(
             update.parameters |= _texts({**event.hyperparameters, "seed": event.seed})
             if event.repeats:
                 update.tags["semtune.repeats"] = event.repeats
+            if event.reseeds:
+                update.tags["semtune.reseeds"] = event.reseeds
         elif isinstance(event, TrialDied):
             update.tags["semtune.last_death"] = event.message[:_LONGEST_TAG]
         elif isinstance(event, EpochDone):
