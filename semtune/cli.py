@@ -18,6 +18,7 @@ from semtune import cli_champion, cli_data
 from semtune.cli_options import (
     HERE,
     AddressOption,
+    BesideOption,
     BudgetOption,
     CompileOption,
     ConcurrentOption,
@@ -27,6 +28,7 @@ from semtune.cli_options import (
     JsonOption,
     LongerOption,
     SeedsOption,
+    SplitOption,
     TrialsOption,
     UriOption,
     WorkspaceOption,
@@ -91,6 +93,7 @@ def search(
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
     compilation: CompileOption = "auto",
+    split: SplitOption = "field",
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -113,6 +116,7 @@ def search(
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
+        split=split,
     )
     resources = Resources(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
@@ -204,6 +208,7 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
         "frames trained",
         "seconds",
         "best validation RMSE",
+        "split",
     )
     print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
 
@@ -212,13 +217,14 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
 def report(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
+    beside: BesideOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Compare the networks of a search with every baseline: Table 1."""
     from semtune import workflow
 
-    table = workflow.report(workspace_at(workspace), name)
+    table = workflow.report(workspace_at(workspace), name, beside)
     workflow.write_report(table, out or [])
     if as_json:
         typer.echo(workflow.report_as(table, ".json"), nl=False)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "on", "off"]
+SplitKind = Literal["field", "random"]
+"""`field` keeps the frames of a field together; `random` does not, for comparison: it leaks."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -28,8 +28,9 @@ from semtune.journal import (
     read_record,
 )
 from semtune.planning import read_plan
+from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
-from semtune.report.text import columns, notes, title
+from semtune.report.text import columns, supplements, title
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
@@ -113,6 +114,10 @@ def print_comparison(table: ComparisonTable) -> None:
     # Without a terminal nothing is cut: whoever reads a log wants the whole row.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(_table(shown.headers, shown.rows, title(table)))
+    for heading, cells in supplements(table):
+        console.print(_table(cells.headers, cells.rows, f"\n{heading}"))
+    for warning in warnings(table):
+        console.print(Text(f"Warning: {warning}", style="yellow"))
     for note in notes(table):
         console.print(Text(f"- {note}", style="dim"))
 

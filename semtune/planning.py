@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sysconfig
 import time
@@ -16,11 +17,12 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semtune.config import Compilation, Precision
+from semtune.config import Compilation, Precision, SplitKind
 from semtune.dataset import Dataset
+from semtune.dataset.across import copies_across
 from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
-from semtune.dataset.split import by_field, split_fields
+from semtune.dataset.split import SPLITS, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.files import written_whole
 from semtune.registry import nearest_name
@@ -31,7 +33,9 @@ from semtune.training.samples import SampleTable, tabulate
 
 CHANGEABLE = ("trials", "epochs", "max_failures", "seeds")
 """What a later session may change."""
-_PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
+_PACKAGES = (
+    "semtune", "torch", "ray", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "opencv-python-headless",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class SearchRequest:
     precision: Precision = "auto"
     compilation: Compilation = "auto"
     leave_out_faulty: bool = False
+    split: SplitKind = "field"
 
 
 class SearchPlan(BaseModel):
@@ -60,6 +65,8 @@ class SearchPlan(BaseModel):
         dataset_folder: Where the frames were read.
         left_out_faulty: Whether frames with faults were left out.
         split: Names of the fields of each part.
+        split_kind: `random` cuts fields, for comparison: it leaks.
+        near_copies: Pairs of fields on two sides of the split that look as if they showed one place.
         versions: Of the packages that computed it.
         commit: Of semtune's source, where it runs from a checkout.
         hardware: Processor and cores of the machine that started the search.
@@ -88,6 +95,8 @@ class SearchPlan(BaseModel):
     fields: int
     split_seed: int
     split: dict[str, list[str]]
+    split_kind: SplitKind = "field"
+    near_copies: tuple[str, ...] = ()
     versions: dict[str, str]
     commit: str | None = None
     hardware: str | None = None
@@ -132,12 +141,12 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         The plan, and the samples with their split.
 
     Raises:
-        DatasetError: If a frame cannot be decoded or is smaller than the crops.
+        DatasetError: If a frame cannot be decoded, is smaller than the crops, or stands under two fields.
     """
     request, space, dataset = checked.request, checked.space, checked.dataset
     with _remedy_told(request):
         store = decode_frames(dataset, cache_folder)
-    split = by_field(dataset, space.settings.seed)
+    split = SPLITS[request.split](dataset, space.settings.seed)
     _check_sizes(store, space, dataset)
     description = dataset.description
     plan = SearchPlan(
@@ -162,6 +171,8 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         fields=len({sample.field for sample in dataset.samples}),
         split_seed=space.settings.seed,
         split=split_fields(dataset, split),
+        split_kind=request.split,
+        near_copies=tuple(copies_across(dataset, store, split)) if request.split == "field" else (),
         versions=_versions(),
         commit=_commit(),
         hardware=describe_processor(os.cpu_count() or 1),
@@ -184,6 +195,16 @@ def ensure_frames(plan: SearchPlan, cache_folder: Path) -> None:
             f"{dataset.digest[:12]}, then {plan.dataset_digest[:12]}); restore them or start a new search"
         )
     decode_frames(dataset, cache_folder)
+
+
+def leaks_of(plan: SearchPlan) -> Iterator[str]:
+    """What a user must be told of the split before hours are spent, a sentence each."""
+    if plan.split_kind == "random":
+        yield "--split random leaks: frames of one field train and test; for comparison only, never promoted"
+    for pair in plan.near_copies[:3]:
+        yield f"{pair} look alike on two sides of the split; if they show one place, give them one field"
+    if len(plan.near_copies) > 3:
+        yield f"and {len(plan.near_copies) - 3} more such pairs; `semtune check` names them"
 
 
 def find_space(name: str) -> Path:
@@ -248,7 +269,7 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,19 @@ from semtune.changes import Changes, changed
 from semtune.errors import SearchError
 from semtune.files import written_whole
 from semtune.journal import Event, SearchOpened, SearchRecord, read_record
+from semtune.leaks import order_check
 from semtune.planning import (
     SearchPlan,
     SearchRequest,
     check_request,
     ensure_frames,
+    leaks_of,
     plan_search,
     read_plan,
     write_plan,
 )
 from semtune.predictions import read_predictions
-from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
+from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, TestUses, build_table
 from semtune.results import Predictions
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
@@ -66,6 +68,8 @@ def search(
 
     def prepare() -> SearchPlan:
         plan, samples = plan_search(checked, workspace.frames)
+        for leak in leaks_of(plan):
+            _LOG.warning(leak)
         _create(workspace, folder, plan, samples)
         return plan
 
@@ -122,6 +126,8 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
         "digest": plan.dataset_digest,
         "frames": plan.frames,
         "fields": plan.fields,
+        "split": plan.split_kind,
+        "leaks": list(leaks_of(plan)),
         "strata": strata,
         "most_epochs": sum((space.share(each) + fresh) * space.epochs(each) for each in space.strata),
     }
@@ -132,8 +138,8 @@ def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
     return [_summary(folder) for folder in workspace.all()]
 
 
-def report(workspace: Workspace, name: str) -> ComparisonTable:
-    """Build Table 1 of a search from its journal and its predictions."""
+def report(workspace: Workspace, name: str, beside: str | None = None) -> ComparisonTable:
+    """Build Table 1 of a search from its journal and its predictions, with another search beside it."""
     folder = workspace.existing(name)
     plan, record, samples = read_plan(folder.plan), read_record(folder.journal), read_samples(folder.samples)
     facts = DatasetFacts(
@@ -147,8 +153,10 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         name=plan.dataset_name,
         rater_noise=plan.rater_noise,
         frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
+        split_kind=plan.split_kind,
+        near_copies=plan.near_copies,
     )
-    return build_table(
+    table = build_table(
         name,
         record,
         facts,
@@ -158,6 +166,9 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         plan.commit,
         plan.hardware,
     )
+    other = report(workspace, beside) if beside else None
+    uses = _test_uses(workspace, plan.dataset_digest, record)
+    return replace(table, uses=uses, order=order_check(samples), beside=other)
 
 
 def write_report(table: ComparisonTable, files: Sequence[Path]) -> None:
@@ -263,7 +274,19 @@ def _summary(folder: SearchFolder) -> dict[str, Any]:
         "frames_trained": record.frames_trained,
         "seconds": round(record.seconds, 1),
         "best_validation_rmse": record.best_validation_rmse,
+        "split": "random (leaks)" if read_plan(folder.plan).split_kind == "random" else "field",
     }
+
+
+def _test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> TestUses:
+    """Count the networks that met test frames of a dataset, in one search and in the whole workspace."""
+    folders = [each for each in workspace.all() if read_plan(each.plan).dataset_digest == digest]
+    counts = [_tested(read_record(each.journal)) for each in folders]
+    return TestUses(_tested(record), sum(counts), sum(count > 0 for count in counts))
+
+
+def _tested(record: SearchRecord) -> int:
+    return sum(trial.tested is not None for trial in record.trials.values())
 
 
 def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:

@@ -37,6 +37,8 @@ LAYERS = {
     "simulated_dataset": 4,
     "training": 4,
     "score_maps": 2,
+    "differences": 2,
+    "leaks": 7,
     "baseline": 4,
     "search": 5,
     "opponents": 5,
