@@ -8,7 +8,7 @@ from pathlib import Path
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError, TrackingError
 from semtune.promotion import CHAMPION, Decision, PairedDifference, decide
-from semtune.report.table import ComparisonTable, TestUses, key
+from semtune.report.table import ComparisonTable, UsesOfTest, key
 from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference, with_figures
 from semtune.scoring import Scorer
 from semtune.tracking.champion import (
@@ -32,7 +32,7 @@ class Promotion:
     trial: str
     architecture: str
     version: int | None
-    uses: TestUses | None = None
+    uses: UsesOfTest | None = None
     """How often the test frames were looked at before."""
     simulated: bool = False
     """Whether all this holds for simulated frames and scores only."""

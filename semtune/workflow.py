@@ -25,7 +25,7 @@ from semtune.planning import (
     write_plan,
 )
 from semtune.predictions import read_predictions
-from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, TestUses, build_table
+from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, UsesOfTest, build_table
 from semtune.results import Predictions
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of
@@ -278,11 +278,11 @@ def _summary(folder: SearchFolder) -> dict[str, Any]:
     }
 
 
-def _test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> TestUses:
+def _test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> UsesOfTest:
     """Count the networks that met test frames of a dataset, in one search and in the whole workspace."""
     folders = [each for each in workspace.all() if read_plan(each.plan).dataset_digest == digest]
     counts = [_tested(read_record(each.journal)) for each in folders]
-    return TestUses(_tested(record), sum(counts), sum(count > 0 for count in counts))
+    return UsesOfTest(_tested(record), sum(counts), sum(count > 0 for count in counts))
 
 
 def _tested(record: SearchRecord) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from semtune.registry import Registry
 from semtune.report.notes import notes, warnings
-from semtune.report.table import ComparisonTable, DatasetFacts, TestUses, build_table
+from semtune.report.table import ComparisonTable, DatasetFacts, UsesOfTest, build_table
 from semtune.report.text import Columns, columns, headline, title
 from semtune.report.writers import write_csv, write_json, write_latex, write_markdown
 
@@ -17,7 +17,7 @@ __all__ = [
     "ComparisonTable",
     "DatasetFacts",
     "TableWriter",
-    "TestUses",
+    "UsesOfTest",
     "build_table",
     "columns",
     "headline",

@@ -49,7 +49,7 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
-class TestUses:
+class UsesOfTest:
     """How often networks met the test frames, as far as the workspace knows."""
 
     here: int
@@ -94,7 +94,7 @@ class ComparisonTable:
     """Every pair of rows with predictions, by the `key` of the row; all intervals hold at once."""
     letters: Mapping[str, str] = field(default_factory=dict)
     """By the `key` of the row; two rows share one exactly where their difference is not real."""
-    uses: TestUses | None = None
+    uses: UsesOfTest | None = None
     order: OrderCheck | None = None
     """What the order of acquisition alone knows of the scores."""
     beside: ComparisonTable | None = None
@@ -119,10 +119,11 @@ class ComparisonTable:
     def best_network(self) -> Result | None:
         """The network with the lowest validation RMSE of those that met the test frames; None without any.
 
+        Architectures are compared by their mean over seeds, so that more seeds are no more chances.
         Test RMSE never chooses: it would no longer be a figure of unseen frames.
         """
         tested = [row for row in self.networks if math.isfinite(row.test_rmse)]
-        return best(tested) if tested else None
+        return min(tested, key=_mean_validation, default=None)
 
     @property
     def best_classical(self) -> Result | None:
@@ -139,6 +140,10 @@ def key(row: Result) -> str:
 def seeds_of(row: Result) -> list[str]:
     """The `key` under which the predictions of each seed of a row are kept."""
     return str(row.details.get("seed_trials", key(row))).split()
+
+
+def _mean_validation(row: Result) -> float:
+    return float(row.details.get("validation_rmse_mean", row.validation_rmse))
 
 
 def mean_rmse(row: Result) -> float:
@@ -262,7 +267,7 @@ def _with_seeds(tested: Sequence[Result], record: SearchRecord) -> Result:
     seeds = min(groups.values(), key=lambda rows: fmean(row.validation_rmse for row in rows))
     if len(seeds) == 1:
         return seeds[0]
-    spread: dict[str, str | float] = {"seeds": float(len(seeds)), "seed_trials": " ".join(map(key, seeds))}
+    spread: dict[str, str | float] = {"seeds": len(seeds), "seed_trials": " ".join(map(key, seeds))}
     for name in ("validation_rmse", "test_rmse"):
         figures = [getattr(row, name) for row in seeds]
         spread |= {f"{name}_mean": fmean(figures), f"{name}_sd": stdev(figures)}
