@@ -48,8 +48,8 @@ def promote(
     verdict = f"champion is now version {result.version}: " if result.version else "not promoted: "
     lines = [verdict + result.decision.reason]
     if uses:
-        seen = f"{uses.everywhere} networks of {uses.searches} searches on this dataset have met test frames"
-        lines.append(f"{seen}, {uses.here} of them of this search")
+        everywhere = f"{uses.everywhere} of all searches on this dataset in this workspace ({uses.searches})"
+        lines.append(f"test frames were met by {uses.here} networks of this search, {everywhere}")
     if result.simulated:
         lines.append("all this holds for simulated frames and scores")
     show(facts, as_json, "\n".join(lines))

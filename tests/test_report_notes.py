@@ -168,9 +168,7 @@ def test_an_order_that_is_no_better_than_the_constant_is_no_warning(table):
 
 
 def test_the_use_of_the_test_frames_is_told(table):
-    assert any(
-        "5 networks of this search met them; 17 networks of 3 searches" in note for note in notes(table)
-    )
+    assert any("5 networks of this search met them, 17 of all searches" in note for note in notes(table))
     assert json.loads(written(table, ".json"))["test_uses"] == {"here": 5, "everywhere": 17, "searches": 3}
 
 

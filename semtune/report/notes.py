@@ -222,9 +222,9 @@ def _use_of_test_frames(table: ComparisonTable) -> Iterator[str]:
     )
     if uses := table.uses:
         yield (
-            f"Use of the test frames: {uses.here} networks of this search met them; {uses.everywhere} "
-            f"networks of {uses.searches} searches on this dataset, as far as this workspace knows. Each "
-            "look that is followed by a change makes the next figure too good."
+            f"Use of the test frames: {uses.here} networks of this search met them, {uses.everywhere} of all "
+            f"searches on this dataset that this workspace knows ({uses.searches}). Each look that is "
+            "followed by a change makes the next figure too good."
         )
 
 
