@@ -751,7 +751,10 @@ def test_the_best_is_trained_anew_with_fresh_seeds_which_meet_the_test_in_its_pl
     assert len({trial.started.seed for trial in play.record.trials.values()}) == 9
     assert all(trial.reason == "epochs" and len(trial.epochs) == 9 for trial in fresh)
     assert best.tested is None
-    assert [t.name for t in play.record.trials.values() if t.tested and t.timed] == [t.name for t in fresh]
+    assert [t.name for t in play.record.trials.values() if t.tested] == [t.name for t in fresh]
+    assert [t.name for t in play.record.trials.values() if t.timed] == [
+        fresh[-1].name
+    ]  # the best; all are as fast
 
 
 def test_no_test_frame_is_touched_before_every_fresh_seed_has_been_trained(tmp_path):
@@ -759,7 +762,7 @@ def test_no_test_frame_is_touched_before_every_fresh_seed_has_been_trained(tmp_p
     for stratum in ("pacf", "vgg11"):
         own = {trial.name for trial in reseeds(play, stratum)}
         roles = [role for role, trial in play.finished if trial in own]
-        assert roles == ["reseed"] * 2 + ["final"] * 2 + ["measure"] * 2
+        assert roles == ["reseed"] * 2 + ["final"] * 2 + ["measure"]
 
 
 def test_fresh_seeds_are_neither_asha_s_nor_optuna_s_nor_of_the_trials_asked_for(tmp_path):

@@ -178,9 +178,10 @@ def test_the_text_says_what_was_not_shown(table, leaking):
     assert "or on any real frame" in claims
     [claims] = [note for note in notes(real) if note.startswith("Shown:")]
     assert "any real frame" not in claims
-    assert "fields that no scorer was fitted to" in claims
+    assert "fields that no training frame shows" in claims
     [claims] = [note for note in notes(leaking) if note.startswith("Shown:")]
     assert "frames of fields that also train" in claims
+    assert not any("no training frame shows" in note for note in notes(leaking))
 
 
 @pytest.mark.parametrize("suffix", TABLE_WRITERS.names)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semtune.images.likeness import BITS
 
 NEAR_BITS = 51
-"""A fifth of the bits. In the simulated set frames of two fields differ in at least 80 of 255, those of one
+"""A fifth of the bits. In the simulated set frames of two fields differ in at least 64 of 255, those of one
 field in 14 in the median: decision 0037."""
 _ROWS = 512  # of the matrix of distances at a time
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,10 @@ def likeness(frame: Frame) -> NDArray[np.bool_]:
     References:
         Zauner (2010), "Implementation and benchmarking of perceptual image hash functions", section 3.2.
     """
-    small = cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small: NDArray[Any] = frame
+    while min(small.shape) >= 2 * _SIDE:  # in halves: OpenCV has a way for them that is 15 times as fast
+        small = cv2.resize(small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(small, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     spectrum = cv2.dct(small)[:_KEPT, :_KEPT].ravel()[1:]  # without the mean
     if not np.ptp(small):
         return np.zeros(BITS, np.bool_)

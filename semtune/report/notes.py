@@ -22,7 +22,7 @@ def notes(table: ComparisonTable) -> list[str]:
     return [
         _origin(table),
         _data(table),
-        "RMSE in score points (lower is better) on test fields that no training frame shows. The 95 % "
+        f"RMSE in score points (lower is better) on {_tested_frames(table)}. The 95 % "
         "interval is a cluster bootstrap over the test fields (2000 resamples). R² is the share of variance "
         "explained; PLCC, SRCC and KRCC are Pearson's, Spearman's and Kendall's correlations (higher is "
         "better); MAE is the mean absolute error (lower is better).",
@@ -130,13 +130,19 @@ def _beside(table: ComparisonTable) -> Iterator[str]:
 
 def _claims(table: ComparisonTable) -> Iterator[str]:
     """What the figures show, and what they do not."""
-    where = "frames of fields that also train" if table.leaks else "fields that no scorer was fitted to"
+    where = _tested_frames(table)
     kind = "simulated " if table.simulated else ""
     yield (
         f"Shown: how near each scorer comes to the {kind}scores of {where}, on this dataset, and which rows "
         "differ there. Not shown: how any does on other specimens, microscopes or specialists"
         f"{', or on any real frame' if table.simulated else ''}, nor whether a lower RMSE focuses a "
         "microscope better."
+    )
+
+
+def _tested_frames(table: ComparisonTable) -> str:
+    return (
+        "test frames of fields that also train" if table.leaks else "test fields that no training frame shows"
     )
 
 

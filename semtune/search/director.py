@@ -190,8 +190,7 @@ class Director:
         return (not wanted or self._trials_closed()) and ended and not running
 
     def _measurement(self) -> Order | None:
-        untimed = (t for t in self.record.trials.values() if t.tested and not t.timed and not t.failed)
-        return None if self._live else self._first(untimed, "measure")
+        return None if self._live else self._first(self.finals.untimed(), "measure")
 
     def _first(self, trials: Iterable[TrialRecord], role: Role) -> Order | None:
         """An order for the first of some trials that is not at work."""

@@ -76,6 +76,13 @@ class Finals:
             chosen.setdefault(group[0].architecture, group)
         return [trial for group in chosen.values() for trial in group if not trial.failed]
 
+    def untimed(self) -> list[TrialRecord]:
+        """Trials to be timed: those that met the test frames; of fresh seeds, which are equally fast, one."""
+        tested = [trial for trial in self.record.trials.values() if trial.tested and not trial.failed]
+        worst_first = sorted(tested, key=rank, reverse=True)
+        best = {trial.started.reseeds or trial.name: trial for trial in worst_first}
+        return [trial for trial in best.values() if not trial.timed]
+
     def kept(self, stratum: str) -> set[str]:
         """Names of the trials of a stratum whose weights somebody may ask for."""
         return {t.name for each in self.finalists(stratum) for t in (each, *self.reseeded(each))}
