@@ -200,16 +200,9 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
     from semtune.display import print_table
 
     headers = (
-        "name",
-        "state",
-        "trials",
-        "finished",
-        "epochs",
-        "frames trained",
-        "seconds",
-        "best validation RMSE",
+        "name", "state", "trials", "finished", "epochs", "frames trained", "seconds", "best validation RMSE",
         "split",
-    )
+    )  # fmt: skip
     print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
 
 

@@ -1,15 +1,19 @@
-"""What the order of acquisition alone knows of the scores: a test for leaks that no hash can find."""
+"""What gives scores away that no frame shows: a split, the order of acquisition, use of the test frames."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semtune.report.table import OrderCheck
+from semtune.journal import SearchRecord, read_record
+from semtune.planning import SearchPlan, read_plan
+from semtune.report.table import OrderCheck, UsesOfTest
 from semtune.results import Scores, paired_difference, rmse
 from semtune.training.samples import SampleTable
+from semtune.workspace import Workspace
 
 _NEIGHBOURS = 2
 
@@ -31,6 +35,27 @@ def order_check(table: SampleTable) -> OrderCheck:
         rmse(own.predicted_score, own.reference_score),
         paired_difference(own, table.predictions(table.test, constant)),
     )
+
+
+def leaks_of(plan: SearchPlan) -> Iterator[str]:
+    """What a user must be told of the split before hours are spent, a sentence each."""
+    if plan.split_kind == "random":
+        yield "--split random leaks: frames of one field train and test; for comparison only, never promoted"
+    for pair in plan.near_copies[:3]:
+        yield f"{pair} look alike on two sides of the split; if they show one place, give them one field"
+    if len(plan.near_copies) > 3:
+        yield f"and {len(plan.near_copies) - 3} more such pairs; `semtune check` names them"
+
+
+def test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> UsesOfTest:
+    """Count the networks that met test frames of a dataset, in one search and in the whole workspace."""
+    folders = [each for each in workspace.all() if read_plan(each.plan).dataset_digest == digest]
+    counts = [_tested(read_record(each.journal)) for each in folders]
+    return UsesOfTest(_tested(record), sum(counts), sum(count > 0 for count in counts))
+
+
+def _tested(record: SearchRecord) -> int:
+    return sum(trial.tested is not None for trial in record.trials.values())
 
 
 def _nearest_mean(known: Scores, scores: Scores, asked: Scores) -> Scores:

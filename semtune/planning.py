@@ -172,7 +172,7 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         split_seed=space.settings.seed,
         split=split_fields(dataset, split),
         split_kind=request.split,
-        near_copies=tuple(copies_across(dataset, store, split)) if request.split == "field" else (),
+        near_copies=tuple(copies_across(dataset, store, split, request.split)),
         versions=_versions(),
         commit=_commit(),
         hardware=describe_processor(os.cpu_count() or 1),
@@ -195,16 +195,6 @@ def ensure_frames(plan: SearchPlan, cache_folder: Path) -> None:
             f"{dataset.digest[:12]}, then {plan.dataset_digest[:12]}); restore them or start a new search"
         )
     decode_frames(dataset, cache_folder)
-
-
-def leaks_of(plan: SearchPlan) -> Iterator[str]:
-    """What a user must be told of the split before hours are spent, a sentence each."""
-    if plan.split_kind == "random":
-        yield "--split random leaks: frames of one field train and test; for comparison only, never promoted"
-    for pair in plan.near_copies[:3]:
-        yield f"{pair} look alike on two sides of the split; if they show one place, give them one field"
-    if len(plan.near_copies) > 3:
-        yield f"and {len(plan.near_copies) - 3} more such pairs; `semtune check` names them"
 
 
 def find_space(name: str) -> Path:

@@ -13,22 +13,21 @@ from semtune.changes import Changes, changed
 from semtune.errors import SearchError
 from semtune.files import written_whole
 from semtune.journal import Event, SearchOpened, SearchRecord, read_record
-from semtune.leaks import order_check
+from semtune.leaks import leaks_of, order_check, test_uses
 from semtune.planning import (
     SearchPlan,
     SearchRequest,
     check_request,
     ensure_frames,
-    leaks_of,
     plan_search,
     read_plan,
     write_plan,
 )
 from semtune.predictions import read_predictions
-from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, UsesOfTest, build_table
+from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.results import Predictions
 from semtune.services import services, tracked
-from semtune.session import Outcome, only_one, run_session, state_of
+from semtune.session import Outcome, only_one, run_session, state_of, summary
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.progress import run_ids
 from semtune.tracking.sender import Sent
@@ -135,7 +134,7 @@ def explain(workspace: Workspace, request: SearchRequest) -> dict[str, Any]:
 
 def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
     """Summarise all searches of a workspace, oldest first."""
-    return [_summary(folder) for folder in workspace.all()]
+    return [summary(folder) for folder in workspace.all()]
 
 
 def report(workspace: Workspace, name: str, beside: str | None = None) -> ComparisonTable:
@@ -167,7 +166,7 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         plan.hardware,
     )
     other = report(workspace, beside) if beside else None
-    uses = _test_uses(workspace, plan.dataset_digest, record)
+    uses = test_uses(workspace, plan.dataset_digest, record)
     return replace(table, uses=uses, order=order_check(samples), beside=other)
 
 
@@ -261,32 +260,6 @@ def _refuse_taken(folder: SearchFolder) -> None:
             f"a search named {folder.name!r} exists already; `semtune resume {folder.name}` goes on with it, "
             "another --name starts anew"
         )
-
-
-def _summary(folder: SearchFolder) -> dict[str, Any]:
-    record = read_record(folder.journal)
-    return {
-        "name": folder.name,
-        "state": state_of(folder, record),
-        "trials": len(record.trials),
-        "finished": sum(trial.reason == "epochs" for trial in record.trials.values()),
-        "epochs": record.epochs_trained,
-        "frames_trained": record.frames_trained,
-        "seconds": round(record.seconds, 1),
-        "best_validation_rmse": record.best_validation_rmse,
-        "split": "random (leaks)" if read_plan(folder.plan).split_kind == "random" else "field",
-    }
-
-
-def _test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> UsesOfTest:
-    """Count the networks that met test frames of a dataset, in one search and in the whole workspace."""
-    folders = [each for each in workspace.all() if read_plan(each.plan).dataset_digest == digest]
-    counts = [_tested(read_record(each.journal)) for each in folders]
-    return UsesOfTest(_tested(record), sum(counts), sum(count > 0 for count in counts))
-
-
-def _tested(record: SearchRecord) -> int:
-    return sum(trial.tested is not None for trial in record.trials.values())
 
 
 def _predictions(folder: SearchFolder, record: SearchRecord) -> dict[str, Predictions]:

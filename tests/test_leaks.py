@@ -171,14 +171,14 @@ def test_a_search_is_told_of_places_on_two_sides_of_its_split(tmp_path):
         for each in (by_field(data, seed) for seed in range(50))
         if sides(data, each, "field0", "field5") == 2
     )
-    [pair] = copies_across(data, decode_frames(data, tmp_path / "cache"), split)
+    [pair] = copies_across(data, decode_frames(data, tmp_path / "cache"), split, "field")
     assert pair == "frames/field5_1.png of field field5 and frames/field0_0.png of field field0"
     together = next(
         each
         for each in (by_field(data, seed) for seed in range(50))
         if sides(data, each, "field0", "field5") == 1
     )
-    assert list(copies_across(data, decode_frames(data, tmp_path / "cache"), together)) == []
+    assert list(copies_across(data, decode_frames(data, tmp_path / "cache"), together, "field")) == []
 
 
 def sides(data, split, *fields):
@@ -193,7 +193,7 @@ def test_equal_pixels_under_two_fields_are_refused_before_a_search(tmp_path):
     )
     read = read_dataset(data)
     with pytest.raises(DatasetError, match=r"field0_0\.png of field 'field0' are the same frame; keep one"):
-        list(copies_across(read, decode_frames(read, tmp_path / "cache"), by_field(read, 0)))
+        list(copies_across(read, decode_frames(read, tmp_path / "cache"), by_field(read, 0), "field"))
 
 
 # The split that leaks

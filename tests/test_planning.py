@@ -6,11 +6,11 @@ from conftest import write_small_dataset
 from semtune.dataset.frames import open_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.errors import ConfigError, DatasetError, SearchError
+from semtune.leaks import leaks_of
 from semtune.planning import (
     SearchRequest,
     check_request,
     find_space,
-    leaks_of,
     plan_search,
     read_plan,
     write_plan,

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from semtune.config import SplitKind
 from semtune.dataset import Dataset, Split
 from semtune.dataset.copies import near_copies
 from semtune.dataset.frames import FrameStore
@@ -15,12 +16,14 @@ from semtune.errors import DatasetError
 from semtune.images.likeness import likeness
 
 
-def copies_across(dataset: Dataset, store: FrameStore, split: Split) -> Iterator[str]:
-    """Name the pairs of fields on two sides of the split with frames that look alike.
+def copies_across(dataset: Dataset, store: FrameStore, split: Split, kind: SplitKind) -> Iterator[str]:
+    """Name the pairs of fields with frames that look alike on two sides of a split that cuts no field.
 
     Raises:
         DatasetError: If two fields hold the same frame, on whatever side.
     """
+    if kind == "random":
+        return
     samples = dataset.samples
     with ThreadPoolExecutor(worker_count()) as pool:
         hashes = np.array(list(pool.map(lambda row: likeness(store.frame(row)), range(len(store)))))
