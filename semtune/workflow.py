@@ -216,6 +216,10 @@ def score(
 
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
+    if scorer.dataset_origin == "simulated":
+        _LOG.warning(
+            "champion version %d learnt from simulated scores: a starting point, no specialist", version
+        )
     return version, score_files(scorer, files, controls, engine)
 
 
