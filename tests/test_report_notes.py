@@ -116,6 +116,16 @@ def test_a_single_seed_has_no_spread_and_the_column_goes_if_all_are_single(seede
     assert any("the luck of a seed is not shown" in note for note in notes(single))
 
 
+def test_seeds_that_failed_are_told():
+    record = SearchRecord()
+    add_trial(record, 0, "resnet50", 30)
+    add_seed(record, "trial-0001", "trial-0000", predicted(0.5), 0.8)
+    add_seed(record, "trial-0002", "trial-0000", None, 9.0, "diverged")
+    lone = build_table("s", record, FACTS, {})
+    assert row_of(lone, "resnet50").details["seeds_failed"] == 1
+    assert any("failed, and are missing above: resnet50 1" in note for note in notes(lone))
+
+
 def test_an_architecture_of_one_seed_beside_others_has_an_empty_cell(table):
     place = columns(table).headers.index("RMSE over seeds")
     assert {row[0]: row[place] for row in columns(table).rows}["pacf"] == NOTHING

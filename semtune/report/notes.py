@@ -27,6 +27,7 @@ def notes(table: ComparisonTable) -> list[str]:
         "explained; PLCC, SRCC and KRCC are Pearson's, Spearman's and Kendall's correlations (higher is "
         "better); MAE is the mean absolute error (lower is better).",
         *_seeds(table),
+        *_failed_seeds(table),
         *_letters(table),
         "Time is the median for a whole frame, all its tiles included, from grey levels in memory to the "
         "score; reading the file is excluded; networks and classical opponents are timed by the same ruler. "
@@ -104,6 +105,14 @@ def _seeds(table: ComparisonTable) -> Iterator[str]:
         )
     elif table.best_network:
         yield "Each network was trained once: how much of a difference is the luck of a seed is not shown."
+
+
+def _failed_seeds(table: ComparisonTable) -> Iterator[str]:
+    failed = [
+        f"{row.name} {row.details['seeds_failed']}" for row in table.rows if "seeds_failed" in row.details
+    ]
+    if failed:
+        yield f"Trainings with fresh seeds that failed, and are missing above: {', '.join(failed)}."
 
 
 def _letters(table: ComparisonTable) -> Iterator[str]:

@@ -264,10 +264,13 @@ def _with_seeds(tested: Sequence[Result], record: SearchRecord) -> Result:
     found = groups.pop("", [])
     if not groups:
         return best(found)
-    seeds = min(groups.values(), key=lambda rows: fmean(row.validation_rmse for row in rows))
+    origin, seeds = min(groups.items(), key=lambda each: fmean(row.validation_rmse for row in each[1]))
+    trained = [trial for trial in record.trials.values() if trial.started.reseeds == origin]
+    failed = sum(trial.failed for trial in trained)
+    spread: dict[str, str | float] = {"seeds_failed": failed} if failed else {}
     if len(seeds) == 1:
-        return seeds[0]
-    spread: dict[str, str | float] = {"seeds": len(seeds), "seed_trials": " ".join(map(key, seeds))}
+        return replace(seeds[0], details={**seeds[0].details, **spread})
+    spread |= {"seeds": len(seeds), "seed_trials": " ".join(map(key, seeds))}
     for name in ("validation_rmse", "test_rmse"):
         figures = [getattr(row, name) for row in seeds]
         spread |= {f"{name}_mean": fmean(figures), f"{name}_sd": stdev(figures)}

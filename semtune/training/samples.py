@@ -106,6 +106,7 @@ def _read(path: Path) -> SampleTable:
     for name in ("digest", "origin", "cache_folder"):
         values[name] = str(values[name])
     low, high = values["score_range"].tolist()
+    values.setdefault("acquired", np.full(len(values["scores"]), np.nan))  # searches before it was kept
     table = SampleTable(**{**values, "score_range": (low, high)})
     count = len(table.scores)
     names = (count, len(table.control_parameters))
