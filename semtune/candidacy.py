@@ -10,7 +10,7 @@ from pathlib import Path
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError, TrackingError
 from semtune.promotion import CHAMPION, Decision, PairedDifference, decide
-from semtune.report.table import ComparisonTable, key
+from semtune.report.table import ComparisonTable, UsesOfTest, key
 from semtune.results import CLASSICAL, Predictions, Result, judge, paired_difference, with_figures
 from semtune.scoring import Scorer
 from semtune.start import Start, StartedFrom
@@ -36,6 +36,10 @@ class Promotion:
     trial: str
     architecture: str
     version: int | None
+    uses: UsesOfTest | None = None
+    """How often the test frames were looked at before."""
+    simulated: bool = False
+    """Whether all this holds for simulated frames and scores only."""
 
 
 def challenge(
@@ -62,11 +66,12 @@ def challenge(
     incumbent, predictions = _incumbent(workspace, store, folder, now) if now else (None, None)
     differences = _differences(table, challenger, predictions)
     baselines = [row for row in table.rows if row.kind in CLASSICAL]
-    decision = decide(challenger, incumbent, baselines, differences=differences)
-    if force and not decision.promote:
-        decision = Decision(True, f"Forced ({force}) although {decision.reason}")
-    version = _register(store, folder, table, challenger, decision) if decision.promote else None
-    return Promotion(decision, challenger.trial, challenger.name, version)
+    decision = decide(challenger, incumbent, baselines, differences, leaks=table.leaks)
+    forced = "" if decision.promote else force or ""
+    if forced:
+        decision = Decision(True, f"Forced ({forced}) although {decision.reason}")
+    version = _register(store, folder, table, challenger, decision, forced) if decision.promote else None
+    return Promotion(decision, challenger.trial, challenger.name, version, table.uses, table.simulated)
 
 
 def load_champion(workspace: Workspace, store: Store) -> tuple[int, Scorer]:
@@ -177,7 +182,12 @@ def _differences(
 
 
 def _register(
-    store: Store, folder: SearchFolder, table: ComparisonTable, challenger: Result, decision: Decision
+    store: Store,
+    folder: SearchFolder,
+    table: ComparisonTable,
+    challenger: Result,
+    decision: Decision,
+    forced: str,
 ) -> int:
     trial = str(challenger.trial)
     run_id = run_ids(folder)[trial]
@@ -188,6 +198,9 @@ def _register(
         dataset_digest=table.dataset.digest,
         test_rmse=challenger.test_rmse,
         reason=decision.reason,
+        forced=forced,
+        test_uses=table.uses.everywhere if table.uses else 0,
+        dataset_origin=table.dataset.origin,
         version=table.versions["semtune"],
     )
     return register_champion(store, run_id, folder.trials / trial / WEIGHTS, facts)

@@ -16,6 +16,7 @@ class Changes:
     trials: int | None = None
     epochs: int | None = None
     max_failures: int | None = None
+    seeds: int | None = None
 
 
 def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
@@ -24,7 +25,7 @@ def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
     Raises:
         ConfigError: If the epochs would become fewer.
     """
-    settings = {"trials": changes.trials, "max_failures": changes.max_failures}
+    settings = {"trials": changes.trials, "max_failures": changes.max_failures, "seeds": changes.seeds}
     update: dict[str, Any] = {
         "settings": plan.settings | {name: value for name, value in settings.items() if value is not None}
     }

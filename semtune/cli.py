@@ -18,6 +18,7 @@ from semtune import cli_champion, cli_data, cli_focus, cli_reproduce
 from semtune.cli_options import (
     HERE,
     AddressOption,
+    BesideOption,
     BudgetOption,
     CompileOption,
     ConcurrentOption,
@@ -26,6 +27,8 @@ from semtune.cli_options import (
     HeartbeatOption,
     JsonOption,
     LongerOption,
+    SeedsOption,
+    SplitOption,
     TrialsOption,
     UriOption,
     WorkspaceOption,
@@ -76,6 +79,7 @@ def search(
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     name: Annotated[str, typer.Option(help="Name of the search.")],
     trials: TrialsOption = None,
+    seeds: SeedsOption = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every architecture.")] = None,
     crop: Annotated[int | None, typer.Option(min=64, max=480, help="Side of the crops, pixels.")] = None,
     concurrent: ConcurrentOption = None,
@@ -92,6 +96,7 @@ def search(
     start: Annotated[
         str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
     ] = None,
+    split: SplitOption = "field",
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
@@ -110,11 +115,12 @@ def search(
         data,
         name,
         hyperparameters={"epochs": epochs, "crop": crop},
-        settings={"trials": trials, "seed": seed, "max_failures": max_failures},
+        settings={"trials": trials, "seed": seed, "max_failures": max_failures, "seeds": seeds},
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
         start=start,
+        split=split,
     )
     resources = Resources(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
@@ -135,6 +141,7 @@ def search(
 def resume(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     trials: TrialsOption = None,
+    seeds: SeedsOption = None,
     epochs: LongerOption = None,
     concurrent: ConcurrentOption = None,
     time_budget: BudgetOption = None,
@@ -155,7 +162,7 @@ def resume(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
     )
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    _go_on(workspace, name, Changes(trials, epochs, max_failures), conditions, as_json)
+    _go_on(workspace, name, Changes(trials, epochs, max_failures, seeds), conditions, as_json)
 
 
 @app.command()
@@ -197,15 +204,9 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
     from semtune.display import print_table
 
     headers = (
-        "name",
-        "state",
-        "trials",
-        "finished",
-        "epochs",
-        "frames trained",
-        "seconds",
-        "best validation RMSE",
-    )
+        "name", "state", "trials", "finished", "epochs", "frames trained", "seconds", "best validation RMSE",
+        "split",
+    )  # fmt: skip
     print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
 
 
@@ -214,13 +215,14 @@ def report(
     name: Annotated[str, typer.Argument(help="A search of this workspace.")],
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
+    beside: BesideOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Compare the networks of a search with every baseline: Table 1."""
     from semtune import workflow
 
-    table = workflow.report(workspace_at(workspace), name)
+    table = workflow.report(workspace_at(workspace), name, beside)
     written = workflow.write_report(table, out or [], figures)
     if as_json:
         typer.echo(workflow.report_as(table, ".json"), nl=False)

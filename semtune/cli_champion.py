@@ -31,19 +31,28 @@ def promote(
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
-    """Make the best trial the champion, unless it loses to a baseline or to the champion; then exits 1."""
+    """Make the best network the champion if it is shown to beat baselines and champion; else exits 1."""
     from semtune import workflow
 
     result = workflow.promote(workspace_at(workspace), name, tracking_uri, force)
+    uses = result.uses
     facts = {
         "promoted": result.decision.promote,
         "reason": result.decision.reason,
         "trial": result.trial,
         "architecture": result.architecture,
         "version": result.version,
+        "simulated": result.simulated,
+        "test_uses": asdict(uses) if uses else None,
     }
     verdict = f"champion is now version {result.version}: " if result.version else "not promoted: "
-    show(facts, as_json, verdict + result.decision.reason)
+    lines = [verdict + result.decision.reason]
+    if uses:
+        everywhere = f"{uses.everywhere} of all searches on this dataset in this workspace ({uses.searches})"
+        lines.append(f"test frames were met by {uses.here} networks of this search, {everywhere}")
+    if result.simulated:
+        lines.append("all this holds for simulated frames and scores")
+    show(facts, as_json, "\n".join(lines))
     if not result.decision.promote:
         raise typer.Exit(1)
 

@@ -40,6 +40,13 @@ FailuresOption = Annotated[
 LongerOption = Annotated[
     int | None, typer.Option(min=1, help="More epochs, for new trials and once more for the best.")
 ]
+SplitOption = Annotated[
+    Literal["field", "random"], typer.Option(help="random cuts fields, which leaks: for comparison only.")
+]
+BesideOption = Annotated[str | None, typer.Option(help="Another search, to show with the gap between both.")]
+SeedsOption = Annotated[
+    int | None, typer.Option(min=1, help="Fresh seeds that the best of each architecture is trained with.")
+]
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
 
 HERE = Path("semtune-workspace")
@@ -111,7 +118,9 @@ def explanation(facts: dict[str, Any]) -> str:
     for stratum in facts["strata"]:
         rungs = ", ".join(map(str, stratum["rungs"])) or "none"
         trials = f"{stratum['trials']} trials of up to {stratum['epochs']} epochs"
-        lines.append(f"{stratum['name']}: {trials}, rungs at {rungs}")
+        fresh = f", {stratum['fresh_seeds']} more with fresh seeds" if stratum["fresh_seeds"] else ""
+        lines.append(f"{stratum['name']}: {trials}, rungs at {rungs}{fresh}")
+    lines += [f"warning: {leak}" for leak in facts["leaks"]]
     lines.append(f"at most {facts['most_epochs']} epochs; nothing was started")
     return "\n".join(lines)
 

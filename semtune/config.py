@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "on", "off"]
+SplitKind = Literal["field", "random"]
+"""`field` keeps the frames of a field together; `random` does not, for comparison: it leaks."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -61,6 +63,8 @@ class SearchSettings(BaseModel):
         grace_epochs: Epochs before the scheduler may stop a trial; by default a ninth of the epochs.
         reduction_factor: ASHA keeps the best 1/reduction_factor at each rung.
         finalists: Best trials, of each stratum, that are trained to the last epoch and meet the test frames.
+        seeds: Above 1, each finalist is trained anew with so many fresh seeds; of each architecture, those of
+            the lowest mean validation RMSE meet the test frames instead of the finalists.
         seed: Seed of the split, the sampler and the trials.
         max_failures: Failed trials after which the search gives up; by default a quarter of the trials.
     """
@@ -75,6 +79,7 @@ class SearchSettings(BaseModel):
     grace_epochs: int | None = Field(None, ge=1)
     reduction_factor: float = Field(3.0, gt=1, le=100)
     finalists: int = Field(1, ge=1)
+    seeds: int = Field(1, ge=1, le=100)
     seed: int = Field(0, ge=0, lt=2**32)
     max_failures: int | None = Field(None, ge=0)
 
@@ -84,8 +89,8 @@ class TrialTask(BaseModel):
 
     Attributes:
         trial: Name of the trial, unique in its search.
-        role: `search` trains under the scheduler, `final` completes the training and meets the test
-            frames, `measure` times the scorer on a quiet machine.
+        role: `search` trains under the scheduler, `reseed` trains to the end, `final` completes the training
+            and meets the test frames, `measure` times the scorer on a quiet machine.
         hyperparameters: The trial's.
         seed: Seed of weights, order, crops and dropout.
         trial_folder: Where the trial's checkpoint and results are written.
@@ -101,7 +106,7 @@ class TrialTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     trial: str
-    role: Literal["search", "final", "measure"]
+    role: Literal["search", "reseed", "final", "measure"]
     hyperparameters: Hyperparameters
     seed: int
     trial_folder: str

@@ -28,8 +28,9 @@ from semtune.journal import (
     read_record,
 )
 from semtune.planning import read_plan
+from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
-from semtune.report.text import Columns, columns, notes, title
+from semtune.report.text import Columns, columns, supplements, title
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
@@ -113,6 +114,10 @@ def print_comparison(table: ComparisonTable) -> None:
     # Without a terminal nothing is cut: whoever reads a log wants the whole row.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(_table(shown.headers, shown.rows, title(table)))
+    for heading, cells in supplements(table):
+        console.print(_table(cells.headers, cells.rows, f"\n{heading}"))
+    for warning in warnings(table):
+        console.print(Text(f"Warning: {warning}", style="yellow"))
     for note in notes(table):
         console.print(Text(f"- {note}", style="dim"))
 
@@ -170,7 +175,8 @@ def _sparkline(values: list[float]) -> str:
 def _line(event: Event, record: SearchRecord) -> str:
     if isinstance(event, TrialStarted):
         settings = ", ".join(_settings(event.hyperparameters))
-        return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}"
+        fresh = f"  fresh seed of {event.reseeds}" if event.reseeds else ""
+        return f"{event.trial}  started   {event.hyperparameters['architecture']}  {settings}{fresh}"
     if isinstance(event, EpochDone):
         result = event.result
         return f"{event.trial}  epoch {result.epoch:<3d} validation RMSE {result.validation_rmse:.3f}"
@@ -201,7 +207,9 @@ def _settings(hyperparameters: dict[str, Any]) -> Iterator[str]:
 
 
 def _count_ended(record: SearchRecord) -> int:
-    return sum(trial.reason not in (None, "interrupted") for trial in record.trials.values())
+    """Trials of those that were asked for by number; fresh seeds of the best come after them."""
+    trials = (trial for trial in record.trials.values() if trial.started.reseeds is None)
+    return sum(trial.reason not in (None, "interrupted") for trial in trials)
 
 
 def _duration(seconds: float) -> str:

@@ -42,6 +42,8 @@ class TrialStarted(_Event):
     seed: int
     repeats: str | None = None
     """The trial whose hyperparameters and seed it has, as `RepeatAsked` wanted."""
+    reseeds: str | None = None
+    """The finalist whose hyperparameters it has, with a seed of its own: `semtune.search.finals`."""
 
     @field_validator("hyperparameters")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sysconfig
 import time
@@ -16,11 +17,12 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from semtune.config import Compilation, Precision
+from semtune.config import Compilation, Precision, SplitKind
 from semtune.dataset import Dataset
+from semtune.dataset.across import copies_across
 from semtune.dataset.frames import FrameStore, decode_frames, holds_frames
 from semtune.dataset.manifest import read_dataset
-from semtune.dataset.split import by_field, split_fields
+from semtune.dataset.split import SPLITS, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError, words_of
 from semtune.files import written_whole
 from semtune.registry import nearest_name
@@ -30,9 +32,11 @@ from semtune.start import Start, StartedFrom
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
-CHANGEABLE = ("trials", "epochs", "max_failures")
+CHANGEABLE = ("trials", "epochs", "max_failures", "seeds")
 """What a later session may change."""
-_PACKAGES = ("semtune", "torch", "ray", "optuna", "mlflow", "numpy", "opencv-python-headless")
+_PACKAGES = (
+    "semtune", "torch", "ray", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "opencv-python-headless",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class SearchRequest:
     leave_out_faulty: bool = False
     start: str | None = None
     """Whose weights to start from: `champion`, or a trial as `NAME/trial-0003`."""
+    split: SplitKind = "field"
 
 
 class SearchPlan(BaseModel):
@@ -63,6 +68,8 @@ class SearchPlan(BaseModel):
         dataset_folder: Where the frames were read.
         left_out_faulty: Whether frames with faults were left out.
         split: Names of the fields of each part.
+        split_kind: `random` cuts fields, for comparison: it leaks.
+        near_copies: Pairs of fields on two sides of the split that look as if they showed one place.
         versions: Of the packages that computed it.
         commit: Of semtune's source, where it runs from a checkout.
         hardware: Processor and cores of the machine that started the search.
@@ -92,6 +99,8 @@ class SearchPlan(BaseModel):
     fields: int
     split_seed: int
     split: dict[str, list[str]]
+    split_kind: SplitKind = "field"
+    near_copies: tuple[str, ...] = ()
     versions: dict[str, str]
     commit: str | None = None
     hardware: str | None = None
@@ -145,13 +154,13 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         The plan, and the samples with their split.
 
     Raises:
-        DatasetError: If a frame cannot be decoded or is smaller than the crops.
+        DatasetError: If a frame cannot be decoded, is smaller than the crops, or stands under two fields.
         ConfigError: If the weights to start from have seen all frames that could judge them.
     """
     request, space, dataset = checked.request, checked.space, checked.dataset
     with _remedy_told(request):
         store = decode_frames(dataset, cache_folder)
-    start, split = checked.start, by_field(dataset, space.settings.seed)
+    start, split = checked.start, SPLITS[request.split](dataset, space.settings.seed)
     if start:
         start, split = start.kept_apart(dataset, store, split)
     _check_sizes(store, space, dataset)
@@ -178,6 +187,8 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         fields=len({sample.field for sample in dataset.samples}),
         split_seed=space.settings.seed,
         split=split_fields(dataset, split),
+        split_kind=request.split,
+        near_copies=tuple(copies_across(dataset, store, split, request.split)),
         versions=versions_here(),
         commit=commit_here(),
         hardware=describe_processor(os.cpu_count() or 1),
@@ -266,7 +277,7 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
 
 def versions_here() -> dict[str, str]:
     """Versions of the packages that compute a search, as installed here."""
-    found = {}
+    found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)

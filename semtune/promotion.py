@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TypeAlias
 
 from semtune.results import CLASSICAL, Result
@@ -29,22 +28,24 @@ def decide(
     challenger: Result,
     champion: Result | None,
     baselines: Sequence[Result],
+    differences: Mapping[str, PairedDifference],
     same_test_set: bool = True,
     margin: float = 0.0,
-    differences: Mapping[str, PairedDifference] = MappingProxyType({}),
+    leaks: bool = False,
 ) -> Decision:
     """Decide whether the challenger takes the champion's place.
 
-    Its test RMSE must be lower, by more than `margin`, than that of every classical baseline and of the
-    champion. The point estimates decide; the paired intervals are stated beside them.
+    Its test RMSE must be lower than that of the best classical baseline and of the champion, and by the whole
+    paired 95 % interval of each difference; by more than `margin`, if one is given.
 
     Args:
         challenger: The network that asks for the place.
         champion: The network that has it; None while there is none.
         baselines: Rows of the challenger's comparison table; rows that are not classical are passed over.
+        differences: Paired difference to each rival, by the name of the baseline or `CHAMPION`.
         same_test_set: Whether the champion's `test_rmse` was measured on the challenger's test frames.
         margin: Score points, 0 or more.
-        differences: Paired difference to each rival, by the name of the baseline or `CHAMPION`.
+        leaks: Whether the split cut fields, so that the test RMSE says nothing of unseen fields.
 
     Raises:
         ValueError: If the margin is negative.
@@ -52,7 +53,7 @@ def decide(
     if not margin >= 0:
         raise ValueError(f"`margin >= 0` must hold, but got {margin=}")
     classical = [row for row in baselines if row.kind in CLASSICAL]
-    obstacle = _obstacle(challenger, champion, classical, same_test_set)
+    obstacle = _leak(leaks) or _obstacle(challenger, champion, classical, same_test_set)
     if obstacle:
         return Decision(False, f"{_label(challenger)} is not promoted: {obstacle}.")
     strongest = min(classical, key=lambda row: row.test_rmse)
@@ -62,14 +63,23 @@ def decide(
     if champion is not None:
         rivals.append((CHAMPION, champion, f"the champion {_label(champion)}"))
     for key, rival, label in rivals:
-        if not challenger.test_rmse < rival.test_rmse - margin:
-            comparison = _comparison(rival, label, differences.get(key))
+        difference = differences.get(key)
+        lower = challenger.test_rmse < rival.test_rmse - margin
+        if not (lower and difference and difference[2] < -margin):
+            doubt = "shown to be lower" if lower else "lower"
+            comparison = _comparison(rival, label, difference)
             return Decision(
-                False, f"{_reached(challenger)}, which is not lower{_by(margin)} than {comparison}."
+                False, f"{_reached(challenger)}, which is not {doubt}{_by(margin)} than {comparison}."
             )
     compared = " and ".join(_comparison(rival, label, differences.get(key)) for key, rival, label in rivals)
     first = "" if champion is not None else "; there was no champion"
     return Decision(True, f"{_reached(challenger)}, lower{_by(margin)} than {compared}{first}.")
+
+
+def _leak(leaks: bool) -> str:
+    if not leaks:
+        return ""
+    return "its search was split at random, which leaks; search with --split field and promote from that"
 
 
 def _obstacle(
@@ -116,7 +126,7 @@ def _by(margin: float) -> str:
 def _comparison(rival: Result, label: str, difference: PairedDifference | None) -> str:
     """The rival's figure, with the paired interval where it is known."""
     if difference is None:
-        return f"{rival.test_rmse:.4f} of {label}"
+        return f"{rival.test_rmse:.4f} of {label} (without predictions of the same frames to compare)"
     middle, low, high = difference
     doubt = ", so chance is not ruled out" if low <= 0 <= high else ""
     return (

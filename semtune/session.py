@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -30,7 +30,7 @@ from semtune.journal import (
     read_record,
 )
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
-from semtune.planning import SearchPlan
+from semtune.planning import SearchPlan, read_plan
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder, Workspace
 
@@ -201,6 +201,22 @@ def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
         return "running"
     except StorageError:  # nobody works on a search whose disk takes nothing
         return _last_state(record)
+
+
+def summary(folder: SearchFolder) -> dict[str, Any]:
+    """What a list says of a search."""
+    record = read_record(folder.journal)
+    return {
+        "name": folder.name,
+        "state": state_of(folder, record),
+        "trials": len(record.trials),
+        "finished": sum(trial.reason == "epochs" for trial in record.trials.values()),
+        "epochs": record.epochs_trained,
+        "frames_trained": record.frames_trained,
+        "seconds": round(record.seconds, 1),
+        "best_validation_rmse": record.best_validation_rmse,
+        "split": "random (leaks)" if read_plan(folder.plan).split_kind == "random" else "field",
+    }
 
 
 def _last_state(record: SearchRecord) -> SearchState:

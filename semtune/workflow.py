@@ -15,6 +15,7 @@ from semtune.errors import SearchError
 from semtune.exhibits import material_of, predictions_of
 from semtune.files import written_whole
 from semtune.journal import Event, SearchOpened, read_record
+from semtune.leaks import leaks_of, order_check, test_uses
 from semtune.planning import (
     SearchPlan,
     SearchRequest,
@@ -26,7 +27,7 @@ from semtune.planning import (
 )
 from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
 from semtune.services import services, tracked
-from semtune.session import Outcome, only_one, run_session, state_of
+from semtune.session import Outcome, only_one, run_session, state_of, summary
 from semtune.start import Start
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.progress import run_ids
@@ -71,6 +72,8 @@ def search(
 
     def prepare() -> SearchPlan:
         plan, samples = plan_search(checked, workspace.frames)
+        for leak in leaks_of(plan):
+            _LOG.warning(leak)
         _create(workspace, folder, plan, samples, checked.start)
         return plan
 
@@ -112,14 +115,15 @@ def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | No
     start = _start(workspace, request, tracking_uri)
     plan, _ = plan_search(check_request(request, start), workspace.frames)
     space = plan.space()
+    settings = space.settings
+    fresh = settings.seeds * settings.finalists if settings.seeds > 1 else 0
     strata = [
         {
             "name": stratum or "all architectures",
             "trials": space.share(stratum),
+            "fresh_seeds": fresh,
             "epochs": space.epochs(stratum),
-            "rungs": rungs(
-                space.epochs(stratum), space.grace_epochs(stratum), space.settings.reduction_factor
-            ),
+            "rungs": rungs(space.epochs(stratum), space.grace_epochs(stratum), settings.reduction_factor),
         }
         for stratum in space.strata
     ]
@@ -128,18 +132,20 @@ def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | No
         "frames": plan.frames,
         "fields": plan.fields,
         "started_from": plan.started_from.model_dump() if plan.started_from else None,
+        "split": plan.split_kind,
+        "leaks": list(leaks_of(plan)),
         "strata": strata,
-        "most_epochs": sum(int(str(each["trials"])) * int(str(each["epochs"])) for each in strata),
+        "most_epochs": sum((space.share(each) + fresh) * space.epochs(each) for each in space.strata),
     }
 
 
 def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
     """Summarise all searches of a workspace, oldest first."""
-    return [_summary(folder) for folder in workspace.all()]
+    return [summary(folder) for folder in workspace.all()]
 
 
-def report(workspace: Workspace, name: str) -> ComparisonTable:
-    """Build Table 1 of a search from its journal and its predictions."""
+def report(workspace: Workspace, name: str, beside: str | None = None) -> ComparisonTable:
+    """Build Table 1 of a search from its journal and its predictions, with another search beside it."""
     folder = workspace.existing(name)
     plan, record, samples = read_plan(folder.plan), read_record(folder.journal), read_samples(folder.samples)
     facts = DatasetFacts(
@@ -153,6 +159,8 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         name=plan.dataset_name,
         rater_noise=plan.rater_noise,
         frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
+        split_kind=plan.split_kind,
+        near_copies=plan.near_copies,
     )
     table = build_table(
         name,
@@ -164,8 +172,14 @@ def report(workspace: Workspace, name: str) -> ComparisonTable:
         plan.commit,
         plan.hardware,
     )
-    origin = plan.started_from.sentence if plan.started_from else None
-    return replace(table, started_from=origin, material=material_of(folder, plan, samples))
+    return replace(
+        table,
+        started_from=plan.started_from.sentence if plan.started_from else None,
+        material=material_of(folder, plan, samples),
+        uses=test_uses(workspace, plan.dataset_digest, record),
+        order=order_check(samples),
+        beside=report(workspace, beside) if beside else None,
+    )
 
 
 def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
@@ -222,6 +236,10 @@ def score(
 
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
+    if scorer.dataset_origin == "simulated":
+        _LOG.warning(
+            "champion version %d learnt from simulated scores: a starting point, no specialist", version
+        )
     return version, score_files(scorer, files, controls, engine)
 
 
@@ -308,17 +326,3 @@ def _refuse_taken(folder: SearchFolder) -> None:
             f"a search named {folder.name!r} exists already; `semtune resume {folder.name}` goes on with it, "
             "another --name starts anew"
         )
-
-
-def _summary(folder: SearchFolder) -> dict[str, Any]:
-    record = read_record(folder.journal)
-    return {
-        "name": folder.name,
-        "state": state_of(folder, record),
-        "trials": len(record.trials),
-        "finished": sum(trial.reason == "epochs" for trial in record.trials.values()),
-        "epochs": record.epochs_trained,
-        "frames_trained": record.frames_trained,
-        "seconds": round(record.seconds, 1),
-        "best_validation_rmse": record.best_validation_rmse,
-    }

@@ -1,6 +1,7 @@
 """The classical opponents see training samples only, stay on the score scale and are hard to beat."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -120,6 +121,37 @@ def test_isotonic_finds_any_monotone_curve():
     values = np.linspace(1, 50, 80)
     scores = 10 / values**0.7
     assert SCORE_MAPS["isotonic"].fit(values, scores, RANGE)(values) == pytest.approx(scores)
+
+
+def pool_adjacent_violators(values, scores):
+    """Rising isotonic regression by its definition: neighbours out of order are averaged till none is."""
+    blocks = [[float(np.mean(scores[values == v])), int(np.sum(values == v)), [v]] for v in np.unique(values)]
+    while any(one[0] > two[0] for one, two in pairwise(blocks)):
+        at = next(i for i, (one, two) in enumerate(pairwise(blocks)) if one[0] > two[0])
+        (a, n, first), (b, m, second) = blocks[at : at + 2]
+        blocks[at : at + 2] = [[(a * n + b * m) / (n + m), n + m, first + second]]
+    level = {v: mean for mean, _, members in blocks for v in members}
+    return np.array([level[v] for v in values])
+
+
+@settings(max_examples=30)
+@given(columns=columns)
+def test_isotonic_is_the_better_of_two_pools_of_adjacent_violators(columns):
+    values, scores = columns
+    rising, falling = pool_adjacent_violators(values, scores), pool_adjacent_violators(-values, scores)
+    better = min(rising, falling, key=lambda fitted: rmse(fitted, scores))
+    fitted = SCORE_MAPS["isotonic"].fit(values, scores, RANGE)(values)
+    assert rmse(fitted, scores) == pytest.approx(rmse(better, scores), abs=1e-9)
+    if not np.isclose(rmse(rising, scores), rmse(falling, scores)):
+        assert fitted == pytest.approx(better, abs=1e-9)
+
+
+def test_affine_is_the_line_of_numpy():
+    generator = np.random.default_rng(1)
+    values = generator.uniform(0, 300, 80)
+    scores = np.clip(5 + values / 100 + generator.normal(0, 0.5, 80), 0, 10)
+    line = np.clip(np.polyval(np.polyfit(values, scores, 1), values), *RANGE)
+    assert SCORE_MAPS["affine"].fit(values, scores, RANGE)(values) == pytest.approx(line, abs=1e-9)
 
 
 def test_minmax_stretches_the_training_extremes_and_clips():

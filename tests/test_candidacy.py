@@ -14,7 +14,10 @@ from semtune.errors import SearchError, TrackingError
 from semtune.images import write_png
 from semtune.journal import SearchOpened
 from semtune.networks import ARCHITECTURES
+from semtune.planning import write_plan
 from semtune.promotion import CHAMPION
+from semtune.report import UsesOfTest
+from semtune.tracking.champion import champion
 from semtune.training.checkpoint import write_weights
 from semtune.workspace import Workspace
 
@@ -122,6 +125,33 @@ def test_the_champion_meets_the_frames_of_its_challenger(workspace, data, tmp_pa
     better = promoted(workspace, "better")
     assert (better.decision.promote, better.version) == (True, 2)
     assert "of the champion pacf (version 1)" in better.decision.reason
+
+
+def test_force_overrules_and_is_recorded_with_the_use_of_the_test_frames(workspace, data):
+    finish(workspace, data, "other", 1.5, 0.5)
+    finish(workspace, data, "weak", 1.5, 0.5)
+    result = workflow.promote(workspace, "weak", None, force="a trial of the new detector")
+    assert result.decision.promote
+    assert result.decision.reason.startswith("Forced (a trial of the new detector) although pacf")
+    assert result.uses == UsesOfTest(here=1, everywhere=2, searches=2)
+    tags = champion(workflow.open_store(workspace)).tags
+    assert tags["semtune.forced"] == "a trial of the new detector"
+    assert "not lower than" in tags["semtune.reason"]
+    assert (tags["semtune.test_uses"], tags["semtune.dataset_origin"]) == ("2", "measured")
+
+
+def test_a_reason_to_force_is_not_recorded_where_none_was_needed(workspace, data):
+    finish(workspace, data, "first", 0.5, 1.5)
+    assert workflow.promote(workspace, "first", None, force="to be sure").decision.promote
+    assert "semtune.forced" not in champion(workflow.open_store(workspace)).tags
+
+
+def test_a_search_that_leaks_is_not_promoted(workspace, data):
+    folder = finish(workspace, data, "cut", 0.5, 1.5)
+    write_plan(plan_of(folder).model_copy(update={"split_kind": "random"}), folder.plan)
+    result = promoted(workspace, "cut")
+    assert not result.decision.promote
+    assert "was split at random, which leaks" in result.decision.reason
 
 
 def test_the_champion_does_not_challenge_itself(workspace, data):

@@ -23,7 +23,8 @@ def test_nothing_changes_unless_it_is_asked_for(plan):
 
 
 def test_trials_and_failures_are_settings_and_epochs_a_hyperparameter(plan):
-    later = changed(plan, Changes(trials=9, epochs=4, max_failures=5))
+    later = changed(plan, Changes(trials=9, epochs=4, max_failures=5, seeds=3))
+    assert later.space().settings.seeds == 3
     assert (later.space().settings.trials, later.space().settings.max_failures) == (9, 5)
     assert later.space().epochs("pacf") == 4
     assert changed(later, Changes(trials=12)).space().epochs("pacf") == 4

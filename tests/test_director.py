@@ -732,3 +732,149 @@ def test_a_note_is_made_once(tmp_path):
         play.director.noted(Noted(text="31 GB of frames: read from disk as they are needed"))
         play.take_up()
     assert play.record.notes == ["31 GB of frames: read from disk as they are needed"]
+
+
+# Fresh seeds
+
+
+def reseeds(play, stratum=""):
+    return [t for t in play.record.trials.values() if t.started.reseeds and t.started.stratum == stratum]
+
+
+def test_the_best_is_trained_anew_with_fresh_seeds_which_meet_the_test_in_its_place(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=3).through()
+    fresh = reseeds(play)
+    assert len(fresh) == 3
+    best = play.record.trials["trial-0005"]
+    assert {trial.started.reseeds for trial in fresh} == {"trial-0005"}
+    assert all(trial.started.hyperparameters == best.started.hyperparameters for trial in fresh)
+    assert len({trial.started.seed for trial in play.record.trials.values()}) == 9
+    assert all(trial.reason == "epochs" and len(trial.epochs) == 9 for trial in fresh)
+    assert best.tested is None
+    assert [t.name for t in play.record.trials.values() if t.tested] == [t.name for t in fresh]
+    assert [t.name for t in play.record.trials.values() if t.timed] == [
+        fresh[-1].name
+    ]  # the best; all are as fast
+
+
+def test_no_test_frame_is_touched_before_every_fresh_seed_has_been_trained(tmp_path):
+    play = Play(tmp_path, STRATIFIED, curve=by_number, seeds=2).through(workers=3)
+    for stratum in ("pacf", "vgg11"):
+        own = {trial.name for trial in reseeds(play, stratum)}
+        roles = [role for role, trial in play.finished if trial in own]
+        assert roles == ["reseed"] * 2 + ["final"] * 2 + ["measure"]
+
+
+def test_fresh_seeds_are_neither_asha_s_nor_optuna_s_nor_of_the_trials_asked_for(tmp_path):
+    def curve(trial, epoch):
+        return 1.0 if int(trial[-4:]) < 6 else 9.0  # ASHA would stop them all
+
+    play = Play(tmp_path, curve=curve, seeds=3, grace_epochs=3).through()
+    assert len(play.record.trials) == 9
+    assert len(play.study()) == 6
+    assert {trial.reason for trial in reseeds(play)} == {"epochs"}
+    play.take_up()
+    assert play.order() is None
+
+
+def test_the_mean_over_fresh_seeds_chooses_among_finalists_and_the_lucky_one_loses(tmp_path):
+    """The winner of the search was lucky: with fresh seeds the second is better."""
+
+    def curve(trial, epoch):
+        number = int(trial[-4:])
+        if number < 6:
+            return by_number(trial, epoch)
+        origin = play.record.trials[trial].started.reseeds
+        return 18.0 if origin == "trial-0005" else 16.0
+
+    play = Play(tmp_path, seeds=2, finalists=2)
+    play.curve = curve
+    play.through()
+    fresh = reseeds(play)
+    assert sorted(trial.started.reseeds for trial in fresh) == ["trial-0004"] * 2 + ["trial-0005"] * 2
+    assert {t.started.reseeds for t in play.record.trials.values() if t.tested} == {"trial-0004"}
+
+
+def test_finalists_of_two_architectures_both_have_their_seeds_tested(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2, finalists=6).through()
+    tested = {trial.architecture for trial in play.record.trials.values() if trial.tested}
+    assert tested == {trial.architecture for trial in play.record.trials.values()}
+    assert sum(trial.tested is not None for trial in play.record.trials.values()) == 2 * len(tested)
+
+
+@pytest.mark.parametrize("steps", range(1, 20, 3))
+def test_a_death_among_fresh_seeds_doubles_and_loses_none(tmp_path, steps):
+    play = Play(tmp_path, curve=by_number, seeds=3, trials=1)
+    for _ in range(10 + steps):
+        play.fill(workers=2)
+        play.step(next(iter(play.running)))
+    play.take_up()
+    play.through()
+    assert list(play.record.trials) == [f"trial-{i:04d}" for i in range(4)]
+    assert [len(trial.epochs) for trial in play.record.trials.values()] == [9] * 4
+    assert [trial.tested is not None for trial in play.record.trials.values()] == [False, True, True, True]
+    assert read_record(tmp_path / "journal.jsonl").trials == play.record.trials
+
+
+def test_an_interrupted_fresh_seed_goes_on(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2, trials=1)
+    while not any(order.role == "reseed" for order in play.running):
+        play.fill()
+        play.step(next(iter(play.running)))
+    play.director.interrupt()
+    for order in list(play.running):
+        play.step(order)
+    assert reseeds(play)[0].reason == "interrupted"
+    play.take_up()
+    play.through()
+    assert [trial.reason for trial in play.record.trials.values()] == ["epochs"] * 3
+
+
+def test_a_seed_that_fails_is_left_out_and_can_be_tried_again(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2, max_failures=2)
+    play.failing = {("trial-0006", "reseed"): "error"}
+    play.through()
+    assert [t.name for t in play.record.trials.values() if t.tested] == ["trial-0007"]
+    play.failing = {}
+    for asked in failures_again(play.record):
+        play.write(asked)
+    play.take_up()
+    play.through()
+    again = play.record.trials["trial-0008"].started
+    assert (again.repeats, again.reseeds) == ("trial-0006", "trial-0005")
+    assert again.seed == play.record.trials["trial-0006"].started.seed
+    assert [t.name for t in play.record.trials.values() if t.tested] == ["trial-0007", "trial-0008"]
+
+
+def test_a_finalist_that_fails_with_every_seed_makes_way(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2, max_failures=4)
+    play.failing = {("trial-0006", "reseed"): "diverged", ("trial-0007", "reseed"): "diverged"}
+    play.through()
+    assert {t.started.reseeds for t in play.record.trials.values() if t.tested} == {"trial-0004"}
+
+
+def test_a_finished_search_takes_more_seeds(tmp_path):
+    play = Play(tmp_path, curve=by_number).through()
+    assert play.record.trials["trial-0005"].tested
+    play.settings["seeds"] = 2
+    play.take_up()
+    play.through()
+    assert [trial.tested is not None for trial in reseeds(play)] == [True, True]
+
+
+def test_fresh_seeds_come_after_the_time_is_up_as_finals_do(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2)
+    play.take_up(seconds=0.0)
+    play.through()
+    assert play.record.trials == {}
+    play.take_up()
+    play.fill()
+    play.step(next(iter(play.running)))
+    play.director.seconds = 0.0
+    play.through()
+    assert all(trial.tested for trial in reseeds(play))
+
+
+def test_files_of_fresh_seeds_are_kept(tmp_path):
+    play = Play(tmp_path, curve=by_number, seeds=2).through()
+    assert sorted(play.director.unneeded) == [f"trial-{i:04d}" for i in range(5)]

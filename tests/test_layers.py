@@ -39,6 +39,8 @@ LAYERS = {
     "start": 4,
     "score_maps": 2,
     "robustness": 2,
+    "differences": 2,
+    "leaks": 7,
     "baseline": 4,
     "search": 5,
     "opponents": 5,

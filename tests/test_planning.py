@@ -6,7 +6,15 @@ from conftest import write_small_dataset
 from semtune.dataset.frames import open_frames
 from semtune.dataset.manifest import read_dataset
 from semtune.errors import ConfigError, DatasetError, SearchError
-from semtune.planning import SearchRequest, check_request, find_space, plan_search, read_plan, write_plan
+from semtune.leaks import leaks_of
+from semtune.planning import (
+    SearchRequest,
+    check_request,
+    find_space,
+    plan_search,
+    read_plan,
+    write_plan,
+)
 
 SPACE = """
 architecture: {choice: [pacf, resnet50]}
@@ -85,6 +93,22 @@ def test_another_seed_splits_otherwise(space, data, cache):
         for seed in range(4)
     ]
     assert any(split != splits[0] for split in splits)
+
+
+def test_a_split_that_leaks_is_planned_as_such_and_told(space, data, cache, planned):
+    plan, table = plan_search(check_request(SearchRequest(space, data, "n", split="random")), cache)
+    assert (plan.split_kind, planned[0].split_kind) == ("random", "field")
+    assert set(plan.split["train"]) & set(plan.split["test"])
+    assert set(table.fields[table.train]) & set(table.fields[table.test])
+    assert ["leaks" in told for told in leaks_of(plan)] == [True]
+    assert list(leaks_of(planned[0])) == []
+
+
+def test_near_copies_on_two_sides_are_planned_and_told(planned):
+    many = planned[0].model_copy(update={"near_copies": ("a and b", "c and d", "e and f", "g and h")})
+    told = list(leaks_of(many))
+    assert told[0].startswith("a and b look alike on two sides of the split")
+    assert told[3] == "and 1 more such pairs; `semtune check` names them"
 
 
 def test_a_plan_reads_back_as_written(planned, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semtune.promotion import decide
+from semtune import promotion
 from semtune.results import Result
 
 CHALLENGER = Result("resnet50", "network", test_rmse=0.8, trial="trial-0003", run_id="c0ffee")
@@ -20,12 +20,30 @@ BASELINES = [
 errors = st.floats(0, 10)
 
 
+def decide(challenger, champion, baselines, differences=None, half=0.01, **options):
+    """The decision; where no paired intervals are given, they have `half` on each side of the differences."""
+    rivals = {row.name: row.test_rmse for row in baselines}
+    if champion is not None:
+        rivals[promotion.CHAMPION] = champion.test_rmse
+    narrow = {
+        name: (
+            challenger.test_rmse - error,
+            challenger.test_rmse - error - half,
+            challenger.test_rmse - error + half,
+        )
+        for name, error in rivals.items()
+    }
+    return promotion.decide(
+        challenger, champion, baselines, narrow if differences is None else differences, **options
+    )
+
+
 def test_a_challenger_below_every_baseline_is_promoted_where_there_is_no_champion():
     decision = decide(CHALLENGER, None, BASELINES)
     assert decision.promote
     assert decision.reason == (
         "resnet50 (trial-0003) has a test RMSE of 0.8000, lower than 1.2000 of joint, the best of 3 "
-        "classical baselines; there was no champion."
+        "classical baselines (difference -0.4000, 95 % interval -0.4100 to -0.3900); there was no champion."
     )
 
 
@@ -108,11 +126,34 @@ def test_the_champion_does_not_replace_itself():
     assert "champion already" in decision.reason
 
 
-def test_the_paired_interval_is_stated_and_doubt_is_named():
-    differences = {"joint": (-0.4, -0.5, -0.3), "champion": (-0.1, -0.2, 0.05)}
-    reason = decide(CHALLENGER, CHAMPION, BASELINES, differences=differences).reason
+@pytest.mark.parametrize("rival", ["joint", promotion.CHAMPION])
+def test_an_interval_that_does_not_exclude_0_refuses(rival):
+    differences = {"joint": (-0.4, -0.5, -0.3), promotion.CHAMPION: (-0.1, -0.2, -0.05)}
+    assert decide(CHALLENGER, CHAMPION, BASELINES, differences).promote
+    middle, low, _ = differences[rival]
+    decision = decide(CHALLENGER, CHAMPION, BASELINES, {**differences, rival: (middle, low, 0.05)})
+    assert not decision.promote
+    assert "which is not shown to be lower than" in decision.reason
+    assert decision.reason.endswith(f"95 % interval {low:+.4f} to +0.0500, so chance is not ruled out).")
+
+
+def test_the_intervals_are_stated():
+    differences = {"joint": (-0.4, -0.5, -0.3), promotion.CHAMPION: (-0.1, -0.2, -0.05)}
+    reason = decide(CHALLENGER, CHAMPION, BASELINES, differences).reason
     assert "(difference -0.4000, 95 % interval -0.5000 to -0.3000)" in reason
-    assert "(difference -0.1000, 95 % interval -0.2000 to +0.0500, so chance is not ruled out)" in reason
+    assert "(difference -0.1000, 95 % interval -0.2000 to -0.0500)" in reason
+
+
+def test_without_a_paired_interval_nothing_is_promoted():
+    decision = decide(CHALLENGER, None, BASELINES, {})
+    assert not decision.promote
+    assert "without predictions of the same frames to compare" in decision.reason
+
+
+def test_what_was_reached_on_a_split_that_leaks_is_not_promoted():
+    decision = decide(CHALLENGER, None, BASELINES, leaks=True)
+    assert not decision.promote
+    assert "was split at random, which leaks" in decision.reason
 
 
 @given(errors, errors, st.lists(errors, min_size=1, max_size=6), st.floats(0, 1))
@@ -121,7 +162,11 @@ def test_the_promoted_is_below_all_its_rivals_and_the_reason_is_one_sentence(
 ):
     rows = [Result(f"f{place}", "autofocus", test_rmse=value) for place, value in enumerate(baselines)]
     decision = decide(
-        replace(CHALLENGER, test_rmse=own), replace(CHAMPION, test_rmse=champion), rows, margin=margin
+        replace(CHALLENGER, test_rmse=own),
+        replace(CHAMPION, test_rmse=champion),
+        rows,
+        half=0.0,
+        margin=margin,
     )
     assert decision.promote is all(own < rival - margin for rival in (*baselines, champion))
     assert decision.reason.endswith(".")

@@ -331,7 +331,7 @@ def test_csv_reads_back_with_one_line_a_row(table):
 def test_markdown_rows_have_as_many_cells_as_heads(table):
     lines = [line for line in written(table, ".md").splitlines() if line.startswith("|")]
     comparison, maps = lines[: len(table.rows) + 2], lines[len(table.rows) + 2 :]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in comparison} == {12}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in comparison} == {16}
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in maps} == {4}
     assert len({len(line) for line in comparison}) == 1
 
@@ -349,7 +349,7 @@ def test_latex_is_balanced_and_escaped(table):
     assert "#" not in unescaped
     assert re.findall(r"\\begin{(\w+)}", bare) == re.findall(r"\\end{(\w+)}", bare)[::-1]
     body = bare[bare.index(r"\midrule") : bare.index(r"\bottomrule")]
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body.splitlines()[1:] if line} == {10}
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body.splitlines()[1:] if line} == {14}
     assert text.isascii()
 
 

@@ -582,10 +582,12 @@ def test_a_repeated_trial_names_the_first_and_a_death_is_told(store, folder, sea
         RepeatAsked(trial="trial-0000", epochs=9),
         started("trial-0001").model_copy(update={"repeats": "trial-0000"}),
         TrialDied(trial="trial-0001", message="killed by a signal"),
+        started("trial-0002").model_copy(update={"reseeds": "trial-0001", "seed": 8}),
     )
     sync(store, folder, search)
     runs = runs_of(store, search)
-    assert set(runs) == {"", "trial-0000", "trial-0001"}
+    assert set(runs) == {"", "trial-0000", "trial-0001", "trial-0002"}
+    assert runs["trial-0002"].data.tags["semtune.reseeds"] == "trial-0001"
     assert runs["trial-0000"].info.status == "FAILED"
     assert runs["trial-0000"].data.tags["semtune.stop_reason"] == "hung"
     assert artifacts_of(store, runs["trial-0000"]) == {"traceback.txt"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Sample:
     """One place on the specimen, with all frames taken of it: the unit that a split must not cut."""
     controls: tuple[float, ...]
     """One value per control parameter of the dataset, in its order and unit; NaN where missing."""
+    acquired: float = math.nan
+    """When the frame was recorded, seconds since 1970; NaN where unknown. No input: a check for leaks."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from semtune.registry import nearest_name
 DESCRIPTION_FILE = "dataset.yaml"
 MANIFEST_COLUMNS = ("image", "score", "specimen", "field")
 """The columns that every manifest has; its other columns are the control parameters."""
+ACQUIRED = "acquired"
+"""The column that a manifest may have: when the frame was recorded."""
 
 _LIMIT = 64 * 1024
 
@@ -60,7 +62,7 @@ class DatasetDescription(BaseModel):
         for name in value:
             if not name.isidentifier():
                 raise ValueError(f"{name!r} is no name; use letters, digits and _, not starting with a digit")
-            if name in MANIFEST_COLUMNS:
+            if name in (*MANIFEST_COLUMNS, ACQUIRED):
                 raise ValueError(f"{name!r} is a column of its own; leave it out")
         if len(set(value)) < len(value):
             raise ValueError("a name stands there twice; write each once")

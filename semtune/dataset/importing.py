@@ -16,10 +16,11 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from semtune.dataset import Sample
-from semtune.dataset.description import MANIFEST_COLUMNS, DatasetDescription, write_description
+from semtune.dataset.description import ACQUIRED, MANIFEST_COLUMNS, DatasetDescription, write_description
 from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import inspect, inspect_pixels
 from semtune.dataset.manifest import write_manifest
+from semtune.dataset.rows import parse_time
 from semtune.dataset.scores import ScoreTable, number, read_scores
 from semtune.errors import DatasetError, MetadataError
 from semtune.images import crop_data_bar, read_frame, write_png
@@ -108,7 +109,7 @@ def _check_target(folder: Path) -> None:
 def _description(
     file: Path, columns: Sequence[str], score_range: tuple[float, float], names: Sequence[str] | None
 ) -> DatasetDescription:
-    further = [name for name in columns if name not in (*MANIFEST_COLUMNS, *FROM_METADATA)]
+    further = [name for name in columns if name not in (*MANIFEST_COLUMNS, ACQUIRED, *FROM_METADATA)]
     chosen = (*FROM_METADATA, *further) if names is None else tuple(names)
     unknown = [name for name in chosen if name not in (*columns, *FROM_METADATA)]
     if unknown:
@@ -155,6 +156,9 @@ def _import_row(
     given = {name: number(name, row[name]) if row[name] else math.nan for name in names if name in row}
     metadata = _metadata(source, needed=bool(set(names) - set(given)))
     controls = _recorded(metadata) | given
+    acquired, wrong = parse_time(row.get(ACQUIRED, ""))
+    if wrong:
+        raise DatasetError(wrong[0])
     frame = read_frame(source)
     cropped = crop_data_bar(frame, metadata.data_bar_rows)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -165,6 +169,7 @@ def _import_row(
         row.get("specimen", "unknown"),
         row.get("field", str(place)),
         tuple(controls[name] for name in names),
+        acquired,
     )
     return _Imported(line, sample, metadata, cropped.shape != frame.shape)
 
@@ -266,6 +271,7 @@ def _notes(
         missing = sum(math.isnan(sample.controls[index]) for sample in samples)
         if missing:
             yield f"{name} is missing for {missing} of {len(samples)} frames."
-    left_out = [name for name in columns if name not in (*MANIFEST_COLUMNS, *description.control_parameters)]
+    used = (*MANIFEST_COLUMNS, ACQUIRED, *description.control_parameters)
+    left_out = [name for name in columns if name not in used]
     if left_out:
         yield f"Left out: {', '.join(left_out)}."

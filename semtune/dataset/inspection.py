@@ -10,11 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from semtune.dataset.copies import near_copies
 from semtune.dataset.description import DatasetDescription, inspect_description
 from semtune.dataset.faults import Fault
 from semtune.dataset.rows import Row, read_rows, row_fault
 from semtune.errors import DatasetError
 from semtune.images import MAX_FILE_BYTES, read_frame
+from semtune.images.likeness import BITS, likeness
 
 SMALLEST_SIDE = 64
 """Rows and columns that a frame must have, pixels."""
@@ -50,7 +55,8 @@ def inspect_pixels(inspection: Inspection) -> Inspection:
     with ThreadPoolExecutor(worker_count()) as pool:
         pixels = list(pool.map(_decode, inspection.rows))
     rows = [_blame(row, *found.faults) for row, found in zip(inspection.rows, pixels, strict=True)]
-    return replace(inspection, rows=tuple(_name_recoded_copies(rows, [found.digest for found in pixels])))
+    rows = list(_name_recoded_copies(rows, [found.digest for found in pixels]))
+    return replace(inspection, rows=tuple(_name_near_copies(rows, [found.likeness for found in pixels])))
 
 
 def worker_count() -> int:
@@ -61,6 +67,7 @@ def worker_count() -> int:
 class _Pixels(NamedTuple):
     digest: str | None
     faults: tuple[str, ...]
+    likeness: NDArray[np.bool_] = np.zeros(BITS, np.bool_)
 
 
 def _blame(row: Row, *faults: str) -> Row:
@@ -95,7 +102,7 @@ def _decode(row: Row) -> _Pixels:
     pixels = hashlib.sha256(f"{frame.dtype} {height} {width} ".encode())
     pixels.update(frame.tobytes())
     if min(height, width) >= SMALLEST_SIDE:
-        return _Pixels(pixels.hexdigest(), ())
+        return _Pixels(pixels.hexdigest(), (), likeness(frame))
     small = f"the frame has {height} x {width} pixels; each side needs {SMALLEST_SIDE}, take a larger frame"
     return _Pixels(pixels.hexdigest(), (small,))
 
@@ -131,6 +138,21 @@ def _name_recoded_copies(rows: Iterable[Row], digests: Sequence[str | None]) -> 
     for row, digest in zip(rows, digests, strict=True):
         other = row if digest is None else first.setdefault(digest, row)
         yield row if other.content == row.content else _copy_of(row, other.line)
+
+
+def _name_near_copies(rows: Sequence[Row], hashes: Sequence[NDArray[np.bool_]]) -> list[Row]:
+    """Warn of a row that looks like an earlier one of another field, once for each pair of fields."""
+    fields = [row.sample.field if row.sample else "" for row in rows]
+    warned = list(rows)
+    for each in near_copies(np.array(hashes).reshape(-1, BITS), fields):
+        row = warned[each.second]
+        if row.is_sound:  # else it is blamed as the same frame already
+            alike = f"looks like the frame in line {rows[each.first].line} of field {fields[each.first]!r}"
+            said = f"{alike} ({each.bits} of {BITS} bits of a perceptual hash differ)"
+            remedy = "if both show one place, give them one field, or the split leaks"
+            fault = replace(row_fault(row.line, f"{said}; {remedy}"), severity="warning")
+            warned[each.second] = replace(row, faults=(*row.faults, fault))
+    return warned
 
 
 def _copy_of(row: Row, line: int) -> Row:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semtune.dataset import Dataset, Sample
-from semtune.dataset.description import MANIFEST_COLUMNS, DatasetDescription
+from semtune.dataset.description import ACQUIRED, MANIFEST_COLUMNS, DatasetDescription
 from semtune.dataset.faults import Fault, refusal
 from semtune.dataset.inspection import Inspection, inspect, inspect_pixels
 from semtune.dataset.rows import MANIFEST_FILE, Row
@@ -57,13 +57,15 @@ def write_manifest(folder: Path, samples: Iterable[Sample], control_parameters: 
         samples: Their numbers are written so that they read back exactly; a NaN control is an empty cell.
         control_parameters: Names of the samples' controls, in their order.
     """
+    rows = tuple(samples)
+    timed = any(not math.isnan(sample.acquired) for sample in rows)
     with (folder / MANIFEST_FILE).open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*MANIFEST_COLUMNS, *control_parameters])
-        for sample in samples:
-            controls = [_cell(value) for value in sample.controls]
+        writer.writerow([*MANIFEST_COLUMNS, *control_parameters, *([ACQUIRED] if timed else [])])
+        for sample in rows:
+            numbers = [_cell(value) for value in (*sample.controls, *([sample.acquired] if timed else []))]
             score = _cell(sample.reference_score)
-            writer.writerow([sample.image, score, sample.specimen, sample.field, *controls])
+            writer.writerow([sample.image, score, sample.specimen, sample.field, *numbers])
 
 
 def _cell(value: float) -> str:

@@ -12,10 +12,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 
 from semtune.dataset import Sample
-from semtune.dataset.description import DESCRIPTION_FILE, MANIFEST_COLUMNS, DatasetDescription
+from semtune.dataset.description import ACQUIRED, DESCRIPTION_FILE, MANIFEST_COLUMNS, DatasetDescription
 from semtune.dataset.faults import Fault, read_text
 from semtune.registry import nearest_name
 
@@ -102,7 +103,7 @@ def _header_faults(columns: Sequence[str], description: DatasetDescription) -> l
         return [row_fault(1, f"the header has more than {_MOST_COLUMNS} columns; is this a manifest?")]
     wanted = (*MANIFEST_COLUMNS, *description.control_parameters)
     return [
-        *(_unknown_column(name, wanted) for name in columns if name not in wanted),
+        *(_unknown_column(name, wanted) for name in columns if name not in (*wanted, ACQUIRED)),
         *(_missing_column(name) for name in wanted if name not in columns),
         *(_double_column(name) for name, count in Counter(columns).items() if count > 1),
     ]
@@ -133,15 +134,17 @@ def _parse_row(
     path, image_faults = _find_image(folder, cell["image"])
     score, score_faults = _parse_score(cell["score"], description.score_range)
     controls, control_faults = _parse_controls(cell, description.control_parameters)
+    acquired, time_faults = parse_time(cell.get(ACQUIRED, "").strip())
     faults = [
         *image_faults,
         *score_faults,
         *_name_faults("specimen", specimen),
         *_name_faults("field", field),
         *control_faults,
+        *time_faults,
     ]
     known = score is not None and not control_faults
-    sample = Sample(cell["image"], score or 0.0, specimen, field, controls) if known else None
+    sample = Sample(cell["image"], score or 0.0, specimen, field, controls, acquired) if known else None
     return Row(line, sample, path, tuple(row_fault(line, fault) for fault in faults))
 
 
@@ -160,6 +163,19 @@ def parse_number(text: str) -> float | None:
     except ValueError:
         return None
     return value + 0.0 if math.isfinite(value) and "_" not in text else None  # + 0.0: there is one zero
+
+
+def parse_time(text: str) -> tuple[float, list[str]]:
+    """Seconds since 1970 (NaN where the cell is empty), and what is wrong; a time without a zone is UTC."""
+    seconds = parse_number(text) if text else math.nan
+    if seconds is not None:
+        return seconds, []
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        wrong = f"{ACQUIRED} is {_shown(text)}, not a time; write seconds, or e.g. 2020-05-17T14:03:22"
+        return math.nan, [wrong]
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), []
 
 
 def _parse_score(text: str, score_range: tuple[float, float]) -> tuple[float | None, list[str]]:

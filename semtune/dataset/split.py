@@ -1,4 +1,4 @@
-"""Which frames train, validate and test: whole fields only, drawn from every specimen alike.
+"""Which frames train, validate and test: whole fields, drawn from every specimen, unless asked otherwise.
 
 The frames of one field are near-copies of each other; a split that cuts a field measures memory, not skill.
 """
@@ -6,11 +6,12 @@ The frames of one field are near-copies of each other; a split that cuts a field
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
 
+from semtune.config import SplitKind
 from semtune.dataset import Dataset, Split
 from semtune.errors import DatasetError
 
@@ -50,6 +51,33 @@ def by_field(
         return tuple(sorted(index for field in fields for index in frames[field]))
 
     return Split(indices(order[validation:]), indices(order[test:validation]), indices(order[:test]))
+
+
+def at_random(
+    dataset: Dataset, seed: int, test_fraction: float = 0.3, validation_fraction: float = 0.2
+) -> Split:
+    """Split a dataset frame by frame, as is often done: it leaks, and is here to show by how much.
+
+    Args:
+        dataset: At least 3 frames.
+        seed: Draws the frames; any integer >= 0.
+        test_fraction: Frames for the test, as a fraction of all, 0..1.
+        validation_fraction: Frames for validation, as a fraction of those not tested, 0..1.
+
+    Raises:
+        DatasetError: If the dataset has fewer than 3 frames.
+    """
+    frames = len(dataset.samples)
+    if frames < FEWEST_FIELDS:
+        raise DatasetError(f"{dataset.folder}: {frames} frames cannot train, validate and test; record more")
+    order = np.random.default_rng(seed).permutation(frames).tolist()
+    test = max(1, round(test_fraction * frames))
+    validated = test + max(1, round(validation_fraction * (frames - test)))
+    parts = (order[validated:], order[test:validated], order[:test])
+    return Split(*(tuple(sorted(part)) for part in parts))
+
+
+SPLITS: Mapping[SplitKind, Callable[[Dataset, int], Split]] = {"field": by_field, "random": at_random}
 
 
 def split_fields(dataset: Dataset, split: Split) -> dict[str, list[str]]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from semtune.registry import Registry
-from semtune.report.table import ComparisonTable, DatasetFacts, build_table
-from semtune.report.text import Columns, columns, headline, notes, title
+from semtune.report.notes import notes, warnings
+from semtune.report.table import ComparisonTable, DatasetFacts, UsesOfTest, build_table
+from semtune.report.text import Columns, columns, headline, title
 from semtune.report.writers import write_csv, write_json, write_latex, write_markdown
 
 __all__ = [
@@ -16,11 +17,13 @@ __all__ = [
     "ComparisonTable",
     "DatasetFacts",
     "TableWriter",
+    "UsesOfTest",
     "build_table",
     "columns",
     "headline",
     "notes",
     "title",
+    "warnings",
 ]
 
 

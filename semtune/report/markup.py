@@ -11,7 +11,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
     "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "²": r"\textsuperscript{2}", NOTHING: "--",
+    "|": r"\textbar{}", "²": r"\textsuperscript{2}", NOTHING: "--", "±": r"$\pm$",
 }  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def latex_text(text: str) -> str:
 def latex_tabular(cells: Columns) -> list[str]:
     """A table as wide as the line, line by line, for a document that loads booktabs and graphicx."""
     alignment = "l" * cells.texts + "r" * (len(cells.headers) - cells.texts)
-    # Narrow heads keep eleven columns on a page.
+    # Narrow heads keep sixteen columns on a page.
     heads = [latex_text(header).replace(" (", r"\\ (").replace(", ", r",\\ ") for header in cells.headers]
     return [
         r"\resizebox{\linewidth}{!}{%",

@@ -10,8 +10,9 @@ from semtune.journal import TrialRecord
 from semtune.report.drawing import Missing, Plot, as_svg
 from semtune.report.figures import plots
 from semtune.report.material import ForeignFigure
+from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
-from semtune.report.text import NOTHING, Columns, columns, headline, notes, points, score_map_columns, title
+from semtune.report.text import NOTHING, Columns, columns, headline, points, supplements, title
 from semtune.results import Kind
 
 _STYLE = """
@@ -55,7 +56,8 @@ def write_html(table: ComparisonTable) -> str:
     """The whole report: outcome, table, notes, figures, and every trial in an appendix."""
     first, *others = notes(table)
     # Figures of simulated scores are taken for real ones unless this stands above everything.
-    origin = f'<p class="origin">{escape(first)}</p>' if table.simulated else ""
+    above = [*([first] if table.simulated else []), *(f"Warning: {each}" for each in warnings(table))]
+    origin = "".join(f'<p class="origin">{escape(each)}</p>' for each in above)
     listed = others if table.simulated else [first, *others]
     return "\n".join(
         [
@@ -68,7 +70,7 @@ def write_html(table: ComparisonTable) -> str:
             f'<p class="lead">{escape(headline(table))}</p>',
             origin,
             _comparison(table),
-            _score_maps(table),
+            *(f"<h2>{escape(heading)}</h2>\n{_html_table(cells)}" for heading, cells in supplements(table)),
             "<h2>Notes</h2>",
             f"<ul>{''.join(f'<li>{escape(note)}</li>' for note in listed)}</ul>",
             _figures(*plots(table), table.material.foreign),
@@ -87,13 +89,6 @@ def _comparison(table: ComparisonTable) -> str:
         classes.append(f"{first} {'best' if any(row is each for each in best) else ''}".strip())
         before = row.kind
     return _html_table(columns(table), classes) + _BOLD
-
-
-def _score_maps(table: ComparisonTable) -> str:
-    maps = score_map_columns(table)
-    if not maps.rows:
-        return ""
-    return f"<h2>Test RMSE of the autofocus functions by score map</h2>\n{_html_table(maps)}"
 
 
 def _figures(drawn: Sequence[Plot], missing: Sequence[Missing], foreign: Sequence[ForeignFigure]) -> str:

@@ -6,9 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from semtune.config import SplitKind
+from semtune.differences import Difference, differences, letters
 from semtune.journal import BaselineFitted, SearchRecord, TrialRecord
 from semtune.published import TABLE1
 from semtune.report.material import Material
@@ -40,6 +43,34 @@ class DatasetFacts:
     """Standard deviation of the specialist's scores of equal frames, score points; None if unknown."""
     frames_by_part: Mapping[str, int] = field(default_factory=dict)
     """Frames under `train`, `validation` and `test`, where they are known."""
+    split_kind: SplitKind = "field"
+    """`random` cuts fields: it leaks."""
+    near_copies: Sequence[str] = ()
+    """Pairs of fields on two sides of the split with frames that look alike."""
+
+
+@dataclass(frozen=True)
+class UsesOfTest:
+    """How often networks met the test frames, as far as the workspace knows."""
+
+    here: int
+    """Networks of this search."""
+    everywhere: int
+    """Networks of all searches on this dataset."""
+    searches: int
+    """Searches on this dataset with such a network."""
+
+
+@dataclass(frozen=True)
+class OrderCheck:
+    """A predictor that averages the two training frames nearest in the order of acquisition."""
+
+    by: Literal["times", "names"]
+    """What the order was taken from."""
+    rmse: float
+    """Of the test frames, score points."""
+    difference: PairedDifference
+    """To the constant: below 0 where the order knows something of the scores."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +95,20 @@ class ComparisonTable:
     """Whose weights trials of one architecture started from, in a sentence."""
     material: Material = field(default_factory=Material)
     """What only the figures show."""
+    compared: tuple[Difference, ...] = ()
+    """Every pair of rows with predictions, by the `key` of the row; all intervals hold at once."""
+    letters: Mapping[str, str] = field(default_factory=dict)
+    """By the `key` of the row; two rows share one exactly where their difference is not real."""
+    uses: UsesOfTest | None = None
+    order: OrderCheck | None = None
+    """What the order of acquisition alone knows of the scores."""
+    beside: ComparisonTable | None = None
+    """Of another search, to be shown beside this one."""
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the split cuts fields, so that test frames are near-copies of training frames."""
+        return self.dataset.split_kind == "random"
 
     @property
     def simulated(self) -> bool:
@@ -79,10 +124,11 @@ class ComparisonTable:
     def best_network(self) -> Result | None:
         """The network with the lowest validation RMSE of those that met the test frames; None without any.
 
+        Architectures are compared by their mean over seeds, so that more seeds are no more chances.
         Test RMSE never chooses: it would no longer be a figure of unseen frames.
         """
         tested = [row for row in self.networks if math.isfinite(row.test_rmse)]
-        return best(tested) if tested else None
+        return min(tested, key=_mean_validation, default=None)
 
     @property
     def best_classical(self) -> Result | None:
@@ -94,6 +140,20 @@ class ComparisonTable:
 def key(row: Result) -> str:
     """The name under which a row's predictions and MLflow run are kept: its trial, or its own name."""
     return row.trial or row.name
+
+
+def seeds_of(row: Result) -> list[str]:
+    """The `key` under which the predictions of each seed of a row are kept."""
+    return str(row.details.get("seed_trials", key(row))).split()
+
+
+def _mean_validation(row: Result) -> float:
+    return float(row.details.get("validation_rmse_mean", row.validation_rmse))
+
+
+def mean_rmse(row: Result) -> float:
+    """Test RMSE, the mean over seeds where there are several."""
+    return float(row.details.get("test_rmse_mean", row.test_rmse))
 
 
 def build_table(
@@ -123,13 +183,36 @@ def build_table(
     """
     rows = (*_classical(record, run_ids), *_networks(record, run_ids), *_ceiling(dataset))
     shown = {key(row): predictions[key(row)] for row in rows if key(row) in predictions}
-    differences = {
+    to_joint = {
         name: paired_difference(each, shown[JOINT])
         for name, each in shown.items()
         if JOINT in shown and name != JOINT
     }
     trials = tuple(record.trials.values())
-    return ComparisonTable(search, dataset, rows, trials, shown, differences, versions, commit, hardware)
+    compared, lettered = _compared([row for row in rows if key(row) in shown], predictions)
+    return ComparisonTable(
+        search,
+        dataset,
+        rows,
+        trials,
+        shown,
+        to_joint,
+        versions,
+        commit,
+        hardware,
+        compared=compared,
+        letters=lettered,
+    )
+
+
+def _compared(
+    rows: Sequence[Result], predictions: Mapping[str, Predictions]
+) -> tuple[tuple[Difference, ...], dict[str, str]]:
+    """All paired differences between rows, each with all its seeds, and the letters that tell them."""
+    compared = differences(
+        {key(row): [predictions[name] for name in seeds_of(row) if name in predictions] for row in rows}
+    )
+    return compared, letters([key(row) for row in sorted(rows, key=mean_rmse)], compared)
 
 
 def _classical(record: SearchRecord, run_ids: Mapping[str, str]) -> list[Result]:
@@ -145,7 +228,9 @@ def _networks(record: SearchRecord, run_ids: Mapping[str, str]) -> Iterator[Resu
         trials = [trial for trial in record.trials.values() if trial.architecture == architecture]
         tested = [t for t in trials if t.tested and math.isfinite(t.tested.validation_rmse)]
         if tested:
-            yield best([_network_row(trial, trials, run_ids.get(trial.name)) for trial in tested])
+            yield _with_seeds(
+                [_network_row(trial, trials, run_ids.get(trial.name)) for trial in tested], record
+            )
         else:
             yield Result(architecture, "network", details={"not_tested": _why_untested(trials)})
 
@@ -171,7 +256,7 @@ def _network_row(trial: TrialRecord, siblings: Sequence[TrialRecord], run_id: st
     counts = {
         "epochs_trained": len(trial.epochs),
         "stop_reason": trial.reason or "running",
-        "trials": len(siblings),
+        "trials": sum(each.started.reseeds is None for each in siblings),
         "trials_tested": sum(each.tested is not None for each in siblings),
     }
     row = Result(trial.architecture, "network", trial=trial.name, run_id=run_id, details={**given, **counts})
@@ -180,6 +265,32 @@ def _network_row(trial: TrialRecord, siblings: Sequence[TrialRecord], run_id: st
     if trial.timed:
         row = with_figures(replace(row, device=trial.timed.device), trial.timed.figures)
     return row
+
+
+def _with_seeds(tested: Sequence[Result], record: SearchRecord) -> Result:
+    """The row of an architecture: of the configuration that is best by validation, its best seed.
+
+    Where configurations were trained with fresh seeds these alone count: the trials that the search found
+    were chosen for their luck too.
+    """
+    groups: dict[str, list[Result]] = {}
+    for row in tested:
+        groups.setdefault(record.trials[key(row)].started.reseeds or "", []).append(row)
+    found = groups.pop("", [])
+    if not groups:
+        return best(found)
+    origin, seeds = min(groups.items(), key=lambda each: fmean(row.validation_rmse for row in each[1]))
+    trained = [trial for trial in record.trials.values() if trial.started.reseeds == origin]
+    failed = sum(trial.failed for trial in trained)
+    spread: dict[str, str | float] = {"seeds_failed": failed} if failed else {}
+    if len(seeds) == 1:
+        return replace(seeds[0], details={**seeds[0].details, **spread})
+    spread |= {"seeds": len(seeds), "seed_trials": " ".join(map(key, seeds))}
+    for name in ("validation_rmse", "test_rmse"):
+        figures = [getattr(row, name) for row in seeds]
+        spread |= {f"{name}_mean": fmean(figures), f"{name}_sd": stdev(figures)}
+    chosen = best(seeds)
+    return replace(chosen, details={**chosen.details, **spread})
 
 
 def _why_untested(trials: Sequence[TrialRecord]) -> str:

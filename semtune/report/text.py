@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import groupby
 
 from semtune.published import TABLE1
-from semtune.report.table import CEILING, JOINT, ComparisonTable, PairedDifference, key
-from semtune.results import CLASSICAL, Result
+from semtune.report.table import ComparisonTable, key, mean_rmse
+from semtune.results import Result
 
 NOTHING = "–"  # noqa: RUF001 - the dash of empty table cells
 """What stands where nothing was measured."""
@@ -27,11 +26,10 @@ class Columns:
 
 def columns(table: ComparisonTable) -> Columns:
     """The comparison as every format shows it, one row per result."""
-    headers = (
-        "scorer", "kind", "RMSE", "95 % interval", "R²", "SRCC", "ms/image", "ms/image, batch 32",
-        "epochs", "published RMSE (other data)", "published s/image (other data)",
-    )  # fmt: skip
-    return Columns(headers, tuple(_cells(row) for row in table.rows), texts=2)
+    cells = {header: [cell(table, row) for row in table.rows] for header, cell in _CELLS.items()}
+    if not any(row.details.get("seeds") for row in table.rows):
+        del cells[_SEEDS]
+    return Columns(tuple(cells), tuple(zip(*cells.values(), strict=True)), texts=2)
 
 
 def score_map_columns(table: ComparisonTable) -> Columns:
@@ -44,9 +42,33 @@ def score_map_columns(table: ComparisonTable) -> Columns:
     return Columns(headers, cells if maps else (), texts=1)
 
 
+def beside_columns(table: ComparisonTable) -> Columns:
+    """The mean RMSE of each scorer in this search and in the one beside it, and the gap; maybe empty."""
+    other = table.beside
+    if other is None:
+        return Columns((), (), texts=1)
+    found = {row.name: mean_rmse(row) for row in other.rows}
+    cells = tuple(
+        (row.name, points(mean_rmse(row)), points(found[row.name]), _signed(mean_rmse(row) - found[row.name]))
+        for row in table.rows
+        if row.name in found and row.kind != "ceiling"
+    )
+    heads = (f"RMSE of {each.search} ({split_words(each)})" for each in (table, other))
+    return Columns(("scorer", *heads, "gap"), cells, texts=1)
+
+
 def title(table: ComparisonTable) -> str:
     """Heading of a report."""
-    return f"Comparison table of the search {table.search}" + (" (simulated data)" if table.simulated else "")
+    return f"Comparison table of the search {table.search}{_labels(table)}"
+
+
+def supplements(table: ComparisonTable) -> list[tuple[str, Columns]]:
+    """The tables that follow the comparison, each with its heading; those that have rows."""
+    found = (
+        ("Test RMSE of the autofocus functions by score map", score_map_columns(table)),
+        (f"Beside the search {table.beside.search if table.beside else ''}", beside_columns(table)),
+    )
+    return [(f"{heading}{_labels(table)}", cells) for heading, cells in found if cells.rows]
 
 
 def headline(table: ComparisonTable) -> str:
@@ -64,31 +86,6 @@ def headline(table: ComparisonTable) -> str:
     mean = f", a constant answer {points(constant.test_rmse)}" if constant else ""
     opponent = f"the best classical opponent, {classical.name}, reaches {points(classical.test_rmse)}"
     return f"{found}; {opponent}{mean}."
-
-
-def notes(table: ComparisonTable) -> list[str]:
-    """What must be known to read the table, a sentence or a few each."""
-    return [
-        _origin(table),
-        _data(table),
-        "RMSE in score points (lower is better) on test fields that no training frame shows. The 95 % "
-        "interval is a cluster bootstrap over the test fields (2000 resamples). R² is the share of variance "
-        "explained, SRCC Spearman's rank correlation (higher is better).",
-        "Time is the median for a whole frame, all its tiles included, from grey levels in memory to the "
-        "score; reading the file is excluded; networks and classical opponents are timed by the same ruler. "
-        + _devices(table),
-        *_bounds(table),
-        *_against_joint(table),
-        *_epochs(table),
-        *([table.started_from] if table.started_from else ()),
-        *_without_controls(table),
-        *_use_of_test_frames(table),
-        *_untested(table),
-        "Published: Table 1 of the paper, on its own frames, scores and machine (GTX 1080M, PyTorch 1.0; "
-        "file reading is within its time of the autofocus functions). Those figures cannot be compared with "
-        "the figures beside them.",
-        _provenance(table),
-    ]
 
 
 def points(value: object) -> str:
@@ -118,21 +115,41 @@ def epochs(row: Result) -> str:
     return f"{trained:g}" if trained == planned or planned is None else f"{trained:g} of {planned:g}"
 
 
-def _cells(row: Result) -> tuple[str, ...]:
-    published = TABLE1.get(row.name)
-    return (
-        row.name,
-        row.kind,
-        points(row.test_rmse),
-        interval(row),
-        _share(row.test_r2),
-        _share(row.test_srcc),
-        milliseconds(row.milliseconds_per_image),
-        milliseconds(row.milliseconds_per_image_batch32),
-        epochs(row),
-        f"{published.rmse:.4f}" if published else NOTHING,
-        f"{published.seconds:.4f}" if published else NOTHING,
-    )
+def over_seeds(row: Result) -> str:
+    """Mean and standard deviation of the test RMSE over seeds, and their number."""
+    if "seeds" not in row.details:
+        return NOTHING
+    mean, deviation = points(row.details["test_rmse_mean"]), points(row.details["test_rmse_sd"])
+    return f"{mean} ± {deviation} ({row.details['seeds']})"
+
+
+_SEEDS = "RMSE over seeds"
+_CELLS: dict[str, Callable[[ComparisonTable, Result], str]] = {
+    "scorer": lambda _, row: row.name,
+    "kind": lambda _, row: row.kind,
+    "RMSE": lambda _, row: points(row.test_rmse),
+    "95 % interval": lambda _, row: interval(row),
+    _SEEDS: lambda _, row: over_seeds(row),
+    "letters": lambda table, row: table.letters.get(key(row), NOTHING),
+    "R²": lambda _, row: _share(row.test_r2),
+    "PLCC": lambda _, row: _share(row.test_plcc),
+    "SRCC": lambda _, row: _share(row.test_srcc),
+    "KRCC": lambda _, row: _share(row.test_krcc),
+    "MAE": lambda _, row: points(row.test_mae),
+    "ms/image": lambda _, row: milliseconds(row.milliseconds_per_image),
+    "ms/image, batch 32": lambda _, row: milliseconds(row.milliseconds_per_image_batch32),
+    "epochs": lambda _, row: epochs(row),
+    "published RMSE (other data)": lambda _, row: (
+        f"{TABLE1[row.name].rmse:.4f}" if row.name in TABLE1 else NOTHING
+    ),
+    "published s/image (other data)": lambda _, row: (
+        f"{TABLE1[row.name].seconds:.4f}" if row.name in TABLE1 else NOTHING
+    ),
+}
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if math.isfinite(value) else NOTHING
 
 
 def _share(value: float) -> str:
@@ -140,106 +157,15 @@ def _share(value: float) -> str:
     return f"{round(value, 2) + 0:.2f}" if math.isfinite(value) else NOTHING
 
 
-def _origin(table: ComparisonTable) -> str:
-    if table.simulated:
-        return (
-            "Frames and scores are simulated: the specialist is a formula; what a network learns here is "
-            "that formula, and what it reaches here says nothing about real frames. A simulated champion "
-            "is a starting point: a laboratory's own scores come first."
-        )
-    return "Frames and scores are measured: real frames, scored by a specialist."
+def _labels(table: ComparisonTable) -> str:
+    """What every heading must say of where the figures come from."""
+    said = [
+        *(["simulated data"] if table.simulated else []),
+        *(["random split: leaks"] if table.leaks else []),
+    ]
+    return f" ({', '.join(said)})" if said else ""
 
 
-def _data(table: ComparisonTable) -> str:
-    facts = table.dataset
-    low, high = facts.score_range
-    name = f" {facts.name}" if facts.name else ""
-    parts = ", ".join(_part(table, part) for part in facts.split)
-    return (
-        f"Dataset{name}: {facts.frames} frames of {facts.fields} fields, scores from {low:g} to {high:g}; "
-        f"split by field ({parts}), seed {facts.seed}; digest {facts.digest}."
-    )
-
-
-def _part(table: ComparisonTable, part: str) -> str:
-    frames = table.dataset.frames_by_part.get(part)
-    counted = f", {frames} frames" if frames is not None else ""
-    return f"{part} {len(table.dataset.split[part])} fields{counted}"
-
-
-def _devices(table: ComparisonTable) -> str:
-    timed = sorted((row.device, row.kind == "network") for row in table.rows if row.device is not None)
-    shown = "; ".join(
-        f"{'networks' if network else 'classical opponents'} on {device}"
-        for (device, network), _ in groupby(timed)
-    )
-    return f"Timed: {shown}." if timed else "Nothing has been timed yet."
-
-
-def _bounds(table: ComparisonTable) -> Iterator[str]:
-    names = {row.name for row in table.rows}
-    if "constant" in names:
-        yield "constant answers with the mean training score: a scorer that is not below it knows nothing."
-    if CEILING in names:
-        yield f"{CEILING} is the spread of the specialist's scores of equal frames: the floor of any RMSE."
-
-
-def _against_joint(table: ComparisonTable) -> Iterator[str]:
-    found = [(row, table.differences[key(row)]) for row in table.rows if key(row) in table.differences]
-    networks = [(row, difference) for row, difference in found if row.kind not in CLASSICAL]
-    if not networks:
-        return
-    groups = (
-        ("lower, with the whole interval below 0", [each for each in networks if each[1][2] < 0]),
-        ("not distinguishable", [each for each in networks if each[1][1] <= 0 <= each[1][2]]),
-        ("higher", [each for each in networks if each[1][1] > 0]),
-    )
-    said = "; ".join(f"{verdict}: {_listed(rows)}" for verdict, rows in groups if rows)
-    yield f"RMSE minus that of {JOINT}, with the paired 95 % interval over the same fields: {said}."
-
-
-def _listed(rows: Sequence[tuple[Result, PairedDifference]]) -> str:
-    return ", ".join(
-        f"{row.name} {middle:+.3f} ({low:+.3f} to {high:+.3f})" for row, (middle, low, high) in rows
-    )
-
-
-def _epochs(table: ComparisonTable) -> Iterator[str]:
-    trained = {row.name: epochs(row) for row in table.networks if "epochs_trained" in row.details}
-    counts = set(trained.values())
-    if len(counts) == 1:
-        yield f"Each network shown was trained for {counts.pop()} epochs."
-    elif counts:
-        listed = ", ".join(f"{name} {count}" for name, count in trained.items())
-        yield f"The networks were trained for unequal numbers of epochs ({listed}): compare them with care."
-
-
-def _without_controls(table: ComparisonTable) -> Iterator[str]:
-    name = "test_rmse_without_controls"
-    rows = [row for row in table.networks if isinstance(row.details.get(name), float)]
-    if rows:
-        listed = ", ".join(
-            f"{row.name} {points(row.details[name])} ({points(row.test_rmse)} with)" for row in rows
-        )
-        yield f"RMSE of the same networks on frames shown without control parameters: {listed}."
-
-
-def _use_of_test_frames(table: ComparisonTable) -> Iterator[str]:
-    tested = sum(trial.tested is not None for trial in table.trials)
-    yield (
-        f"{tested} of {len(table.trials)} trials met the test frames. Each architecture is shown by the one "
-        "of them with the lowest validation RMSE; the test frames chose nothing."
-    )
-
-
-def _untested(table: ComparisonTable) -> Iterator[str]:
-    for row in table.networks:
-        if "not_tested" in row.details:
-            yield f"{row.name}: {row.details['not_tested']}."
-
-
-def _provenance(table: ComparisonTable) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in table.versions.items())
-    commit = f"; commit {table.commit}" if table.commit else ""
-    hardware = f"; trained on {table.hardware}" if table.hardware else ""
-    return f"Computed with {versions or 'unknown versions'}{commit}{hardware}."
+def split_words(table: ComparisonTable) -> str:
+    """How fields were treated by the split."""
+    return "at random: leaks" if table.leaks else "by field"

@@ -1,13 +1,14 @@
 """Decides what runs next, what stops and who is a finalist. Pure bookkeeping: no Ray, no MLflow.
 
 Trials are dealt evenly to the strata; ASHA and TPE compare only within one. When a stratum's trials have
-ended, its best go on to the last epoch and meet the test frames; when all have, each is timed alone.
+ended, its best go on to the last epoch or are trained with fresh seeds, and meet the test frames; when all
+have, each is timed alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,13 +28,13 @@ from semtune.journal import (
     TrialTimed,
 )
 from semtune.results import EpochResult
+from semtune.search.finals import Finals, is_open
 from semtune.search.judgement import (
     epochs_of,
     explanation,
     is_known,
     is_stalled,
     may_be_tried_again,
-    rank,
     why_give_up,
 )
 from semtune.search.order import Order, Role
@@ -67,7 +68,8 @@ class Director:
     def __post_init__(self) -> None:
         """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
         self._strata = Strata(self.space, self.study_file)
-        for trial in self.record.trials.values():
+        self.finals = Finals(self.space.settings, self.record)
+        for trial in self.finals.searched():
             stratum = trial.started.stratum
             for epoch in trial.epochs:
                 self._strata.halving(trial).survives(trial.name, epoch)
@@ -81,7 +83,9 @@ class Director:
         """Return the next order, or None if nothing can start before something ends."""
         if self._interrupted or self._lonely:
             return None
-        return self._unfinished_trial() or self._new_trial() or self._final() or self._measurement()
+        if order := self._unfinished_trial() or self._new_trial():
+            return order
+        return None if self.failure else self._fresh_seed() or self._final() or self._measurement()
 
     @property
     def interrupted(self) -> bool:
@@ -114,12 +118,8 @@ class Director:
 
     def _unfinished_trial(self) -> Order | None:
         """A trial that was running when an earlier session died or was interrupted."""
-        if self._trials_closed():
-            return None
-        for trial in self.record.trials.values():
-            if trial.reason in (None, "interrupted") and trial.name not in self._live:
-                return self._order(trial, "search")
-        return None
+        unfinished = filter(is_open, self.finals.searched())
+        return None if self._trials_closed() else self._first(unfinished, "search")
 
     def _new_trial(self) -> Order | None:
         if self._trials_closed():
@@ -129,7 +129,7 @@ class Director:
         if started is None:
             return None
         self._add(started)
-        return self._order(self.record.trials[name], "search")
+        return self._order(self.record.trials[name], "reseed" if started.reseeds else "search")
 
     def _proposal(self, name: str) -> TrialStarted | None:
         """A trial with hyperparameters that the sampler chooses; None if there are as many as wanted."""
@@ -147,7 +147,8 @@ class Director:
             return None
         first = self.record.trials[asked.trial].started
         settings = {**first.hyperparameters, "epochs": asked.epochs}
-        self._strata.sampler(first.stratum).propose(name, settings)
+        if first.reseeds is None:
+            self._strata.sampler(first.stratum).propose(name, settings)
         return first.model_copy(
             update={"at": time.time(), "trial": name, "hyperparameters": settings, "repeats": asked.trial}
         )
@@ -161,40 +162,40 @@ class Director:
         """Whether the time budget of the trials is used up."""
         return self.seconds is not None and time.monotonic() - self._start > self.seconds
 
-    def _final(self) -> Order | None:
-        if self.failure:
-            return None
-        for stratum in self.space.strata:
-            if not self._is_complete(stratum):
-                continue
-            for trial in self.finalists(stratum):
-                if trial.tested is None and trial.name not in self._live:
-                    return self._order(trial, "final")
+    def _fresh_seed(self) -> Order | None:
+        """A finalist's hyperparameters with a seed of their own, once its stratum's trials have ended."""
+        for stratum in filter(self._is_complete, self.space.strata):
+            for origin in self.finals.finalists(stratum):
+                order = self._first(filter(is_open, self.finals.reseeded(origin)), "reseed")
+                if order is None and (started := self.finals.fresh_seed(origin)):
+                    self._add(started)
+                    order = self._order(self.record.trials[started.trial], "reseed")
+                if order:
+                    return order
         return None
 
+    def _final(self) -> Order | None:
+        complete = filter(self._is_complete, self.space.strata)
+        untested = (t for each in complete for t in self.finals.contestants(each) if t.tested is None)
+        return self._first(untested, "final")
+
     def _is_complete(self, stratum: str) -> bool:
-        """Whether all trials of a stratum have ended."""
-        trials = self._trials_of(stratum)
-        ended = all(trial.reason not in (None, "interrupted") for trial in trials) or self._trials_closed()
+        """Whether all trials of a stratum have ended that the search phase wants."""
+        trials = self.finals.searched(stratum)
+        ended = not any(map(is_open, trials)) or self._trials_closed()
         running = any(self._live.get(trial.name) == "search" for trial in trials)
         wanted = self._count(stratum) < self.space.share(stratum) or any(
             each.trial in {trial.name for trial in trials} for each in self.record.pending
         )
         return (not wanted or self._trials_closed()) and ended and not running
 
-    def finalists(self, stratum: str) -> list[TrialRecord]:
-        """The best trials of a stratum by validation: those that trained to the end first."""
-        able = [trial for trial in self._trials_of(stratum) if not trial.failed and trial.epochs]
-        able.sort(key=rank)
-        return able[: self.space.settings.finalists]
-
     def _measurement(self) -> Order | None:
-        if self.failure or self._live:
-            return None
-        for trial in self.record.trials.values():
-            if trial.tested and not trial.timed and not trial.failed:
-                return self._order(trial, "measure")
-        return None
+        return None if self._live else self._first(self.finals.untimed(), "measure")
+
+    def _first(self, trials: Iterable[TrialRecord], role: Role) -> Order | None:
+        """An order for the first of some trials that is not at work."""
+        trial = next((trial for trial in trials if trial.name not in self._live), None)
+        return self._order(trial, role) if trial else None
 
     def _order(self, trial: TrialRecord, role: Role) -> Order:
         self._live[trial.name] = role
@@ -204,17 +205,16 @@ class Director:
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
-        for trial in self.record.trials.values():
-            if trial.reason in (None, "interrupted") and not self._interrupted:
+        for trial in self.finals.searched():
+            if is_open(trial) and not self._interrupted:
                 self._add(TrialEnded(trial=trial.name, reason="budget"))
                 self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
     @property
     def unneeded(self) -> list[str]:
         """Ended trials whose weights and checkpoints nobody will ask for: those that are no finalists."""
-        kept = {trial.name for stratum in self.space.strata for trial in self.finalists(stratum)}
-        ended = (t for t in self.record.trials.values() if t.reason not in (None, "interrupted"))
-        return [trial.name for trial in ended if trial.name not in kept and trial.name not in self._live]
+        kept = set(self._live).union(*map(self.finals.kept, self.space.strata))
+        return [t.name for t in self.record.trials.values() if not is_open(t) and t.name not in kept]
 
     # What has happened
 
@@ -251,10 +251,11 @@ class Director:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
         self._lonely.discard(trial)
-        if reason == "out_of_memory" and role in ("search", "final") and not self.record.trials[trial].alone:
+        trains = role not in (None, "measure")
+        if reason == "out_of_memory" and trains and not self.record.trials[trial].alone:
             return self._add(TrialDied(trial=trial, message=message, alone=True))
         message = message or explanation(reason)
-        if role == "search":
+        if role in ("search", "reseed"):
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
             record = self.record.trials[trial]
             self._strata.sampler(record.started.stratum).tell(trial, reason, record.validation_rmse)
@@ -292,9 +293,6 @@ class Director:
         self.record.add(event)
         self.emit(event)
 
-    def _trials_of(self, stratum: str) -> list[TrialRecord]:
-        return [trial for trial in self.record.trials.values() if trial.started.stratum == stratum]
-
     def _count(self, stratum: str) -> int:
         """Trials of a stratum; repeats are none of those that were asked for by number."""
-        return sum(trial.started.repeats is None for trial in self._trials_of(stratum))
+        return sum(trial.started.repeats is None for trial in self.finals.searched(stratum))

@@ -79,6 +79,7 @@ def finalists_longer(record: SearchRecord, space: SearchSpace) -> Iterator[Repea
             trial
             for trial in record.trials.values()
             if trial.started.stratum == stratum
+            and trial.started.reseeds is None
             and not trial.failed
             and epochs_of(trial) <= len(trial.epochs)
             and epochs_of(trial) < space.epochs(trial.architecture)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from semtune.config import Hyperparameters
 
-Role = Literal["search", "final", "measure"]
+Role = Literal["search", "reseed", "final", "measure"]
 
 
 @dataclass(frozen=True)

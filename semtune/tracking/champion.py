@@ -48,6 +48,12 @@ class ChampionFacts:
     """The sentence that explains the promotion."""
     version: str
     """Of semtune."""
+    forced: str = ""
+    """Why the rule was overruled; empty if it was not."""
+    test_uses: int = 0
+    """Networks that had met test frames of this dataset by then."""
+    dataset_origin: str = ""
+    """`simulated` or `measured`."""
 
 
 @dataclass(frozen=True)
@@ -269,4 +275,4 @@ def _write_history(store: Store, history: list[int]) -> None:
 
 def _tags(facts: ChampionFacts) -> dict[str, str]:
     values = {**vars(facts), "promoted_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
-    return {f"semtune.{name}": str(value) for name, value in values.items()}
+    return {f"semtune.{name}": str(value) for name, value in values.items() if value != ""}

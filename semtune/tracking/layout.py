@@ -157,6 +157,8 @@ def updates(
             update.parameters |= _texts({**event.hyperparameters, "seed": event.seed})
             if event.repeats:
                 update.tags["semtune.repeats"] = event.repeats
+            if event.reseeds:
+                update.tags["semtune.reseeds"] = event.reseeds
         elif isinstance(event, TrialPlaced):
             update.tags["semtune.trained_on"] = f"{event.device}, {event.precision}"
             if event.started_from:

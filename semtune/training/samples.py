@@ -41,6 +41,8 @@ class SampleTable:
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     score_range: tuple[float, float]
+    acquired: NDArray[np.float64]
+    """Seconds since 1970, shape (samples,); NaN where unknown."""
 
     def predictions(self, rows: NDArray[np.int64], predicted: Scores) -> Predictions:
         """Join predicted scores of some samples with their reference scores and fields."""
@@ -68,6 +70,7 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
         validation=np.array(split.validation, dtype=np.int64),
         test=np.array(split.test, dtype=np.int64),
         score_range=dataset.description.score_range,
+        acquired=np.array([sample.acquired for sample in samples]),
     )
 
 
@@ -103,10 +106,12 @@ def _read(path: Path) -> SampleTable:
     for name in ("digest", "origin", "cache_folder"):
         values[name] = str(values[name])
     low, high = values["score_range"].tolist()
+    values.setdefault("acquired", np.full(len(values["scores"]), np.nan))  # searches before it was kept
     table = SampleTable(**{**values, "score_range": (low, high)})
     count = len(table.scores)
     names = (count, len(table.control_parameters))
-    if table.controls.shape != names or {len(table.frames), len(table.fields)} != {count}:
+    columns = {len(table.frames), len(table.fields), len(table.acquired)}
+    if table.controls.shape != names or columns != {count}:
         raise ValueError("columns of unequal length")
     for rows in (table.train, table.validation, table.test):
         if rows.dtype.kind != "i" or rows.ndim != 1 or not ((rows >= 0) & (rows < count)).all():

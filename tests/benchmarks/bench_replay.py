@@ -171,7 +171,7 @@ def replay(grid: Grid, space: SearchSpace, seed: int, budget: float = BUDGET) ->
     director = Director(space.overridden({}, {"seed": seed}), record, None, lambda event: None)
     workers = Workers(grid, director, np.random.default_rng(seed), int(budget * grid.all_epochs))
     workers.work()
-    winner = director.finalists("")[0]
+    winner = director.finals.finalists("")[0]
     return Found(
         nearest(grid, winner.started.hyperparameters),
         winner.epochs[-1].validation_rmse if len(winner.epochs) == grid.epochs else np.inf,
