@@ -13,11 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from semtune.journal import TrialRecord
 from semtune.report.drawing import COLOURS, GREY, INK, MANY, NETWORK, Missing, Plot, caption, say_simulated
 from semtune.report.table import ComparisonTable
 from semtune.results import Scores
-from semtune.search.importance import CHANCE, Importance, importance, ranked, searched
+from semtune.search.importance import CHANCE, Importance, importance, ranked, reached, searched
 from semtune.search.line import Parameter, Value
 
 _LEARNING = "learning", "Learning curves"
@@ -99,20 +98,20 @@ def parallel_coordinates(table: ComparisonTable) -> Plot | Missing:
     """One line a trial through its hyperparameters to its validation RMSE."""
     space = table.material.space
     lines = searched(space) if space else []
-    trials = sorted(ranked(table.trials), key=_reached, reverse=True)
+    trials = sorted(ranked(table.trials), key=reached, reverse=True)
     if not lines or len(trials) < 2:
         return Missing(
             *_PARALLEL, f"{len(lines)} hyperparameters are searched, {len(trials)} trials are ranked"
         )
     figure = Figure(figsize=(1.15 * len(lines) + 1.9, 4.0), layout="constrained")
     axes = figure.subplots()
-    reached = np.array([_reached(trial) for trial in trials])
+    errors = np.array([reached(trial) for trial in trials])
     heights = [
         _Axis(line).heights([trial.started.hyperparameters.get(line.name) for trial in trials])
         for line in lines
     ]
-    low, high = float(reached.min()), max(float(np.quantile(reached, 0.9)), float(reached.min()) + 1e-9)
-    heights.append(np.clip((reached - low) / (high - low), 0, 1))
+    low, high = float(errors.min()), max(float(np.quantile(errors, 0.9)), float(errors.min()) + 1e-9)
+    heights.append(np.clip((errors - low) / (high - low), 0, 1))
     colours = mpl.colormaps["cividis"](0.92 * heights[-1])
     paths = np.dstack(np.broadcast_arrays(np.arange(len(heights)), np.column_stack(heights)))
     axes.add_collection(
@@ -184,10 +183,6 @@ def _scale(axes: Axes, place: int, ticks: Sequence[tuple[float, str]]) -> None:
 
 def _shown(value: Value) -> str:
     return f"{value:.2g}" if isinstance(value, float) else "none" if value is None else str(value)
-
-
-def _reached(trial: TrialRecord) -> float:
-    return (trial.searched or trial.epochs[-1]).validation_rmse
 
 
 def _vertices(curve: Scores) -> Scores:

@@ -29,7 +29,7 @@ from semtune.search.packing import Allotment, ProbeFile, allot, settings_to_prob
 from semtune.search.prober import companies, surroundings
 from semtune.search.space import SearchSpace
 from semtune.search.trainable import TASK, RayTrial
-from semtune.search.tune_habits import break_habits
+from semtune.search.tune_habits import break_habits, part_of
 
 _LABEL, _PLACE = "trial", "place"
 """Keys of Tune's configuration of a trial: its name, and what it takes."""
@@ -259,7 +259,7 @@ def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 
 def _tell(director: Director, name: str, report: dict[str, Any]) -> None:
-    if place := _part(report, "placed"):
+    if place := part_of(report, "placed"):
         director.noted(TrialPlaced(trial=name, **place))
     for note in report.get("notes", ()):
         director.noted(Noted(text=note))
@@ -274,16 +274,8 @@ def _error_of(trial: Trial) -> str:
 
 
 def _epoch(result: dict[str, Any]) -> EpochResult | None:
-    found = _part(result, "epoch")
+    found = part_of(result, "epoch")
     return EpochResult(**found) if found else None
-
-
-def _part(result: dict[str, Any], name: str) -> dict[str, Any]:
-    """A dictionary within a report, which Tune hands to schedulers flattened; empty if it is not there."""
-    flat = {
-        key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")
-    }
-    return result.get(name) or flat
 
 
 def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> Allotment:

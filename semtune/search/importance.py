@@ -47,7 +47,7 @@ def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         if not trial.failed
         and trial.started.repeats is None
         and trial.epochs
-        and math.isfinite(_reached(trial))
+        and math.isfinite(reached(trial))
     ]
 
 
@@ -70,7 +70,7 @@ def importance(space: SearchSpace, trials: Sequence[TrialRecord]) -> Importance 
         return f"importance needs two hyperparameters that all trials have; there are {len(common)}"
     if len(known) < FEWEST:
         return f"importance needs {FEWEST} trials; {len(known)} have trained an epoch"
-    if len({_reached(trial) for trial in known}) < 2:
+    if len({reached(trial) for trial in known}) < 2:
         return "all trials reached the same RMSE"
     shares = _shares(common, known)
     mean = {name: sum(each[name] for each in shares) / len(shares) for name in shares[0]}
@@ -96,7 +96,7 @@ def _shares(lines: Sequence[Parameter], trials: Sequence[TrialRecord]) -> list[d
             suggest(asked, line)
         for number in range(_FORESTS):
             asked.suggest_float(f"{CHANCE} {number}", 0, 1)
-        study.tell(asked, _reached(trial))
+        study.tell(asked, reached(trial))
     evaluator = optuna.importance.MeanDecreaseImpurityImportanceEvaluator
     names = [line.name for line in lines]
     found = []
@@ -115,5 +115,6 @@ def _held(lines: Sequence[Parameter], trial: TrialRecord) -> list[Parameter]:
     return [line for line in lines if line.holds(trial.started.hyperparameters)]
 
 
-def _reached(trial: TrialRecord) -> float:
+def reached(trial: TrialRecord) -> float:
+    """Validation RMSE of a trial's last epoch under the scheduler, score points."""
     return (trial.searched or trial.epochs[-1]).validation_rmse

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from ray.air._internal import usage
 from ray.tune.execution import class_cache
@@ -33,3 +34,11 @@ def _share_started_workers() -> None:
     """
     class_cache.DEFAULT_ENV_VARS.clear()
     class_cache.ENV_VARS_TO_PROPAGATE.clear()
+
+
+def part_of(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """A dictionary within a report, which Tune hands to schedulers flattened; empty if it is not there."""
+    flat = {
+        key.removeprefix(f"{name}/"): value for key, value in result.items() if key.startswith(f"{name}/")
+    }
+    return result.get(name) or flat
