@@ -220,12 +220,12 @@ def report(
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Compare the networks of a search with every baseline: Table 1."""
-    from semtune import workflow
+    from semtune import exhibits, workflow
 
     table = workflow.report(workspace_at(workspace), name, beside)
-    written = workflow.write_report(table, out or [], figures)
+    written = exhibits.write_report(table, out or [], figures)
     if as_json:
-        typer.echo(workflow.report_as(table, ".json"), nl=False)
+        typer.echo(exhibits.report_as(table, ".json"), nl=False)
         return
     from semtune.display import print_comparison
 

@@ -1,17 +1,20 @@
-"""What the figures of a report show of a search, gathered from its folder and from its dataset."""
+"""What a report shows of a search, gathered from its folder and from its dataset; and its files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from semtune.dataset.conditions import read_conditions
 from semtune.dataset.frames import holds_frames, open_frames
+from semtune.errors import SearchError
+from semtune.files import written_whole
 from semtune.journal import SearchRecord
 from semtune.planning import SearchPlan
 from semtune.predictions import read_predictions
+from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts
 from semtune.report.material import Condition, ForeignFigure, Material
 from semtune.results import Predictions
 from semtune.training.samples import SampleTable
@@ -19,6 +22,24 @@ from semtune.workspace import PREDICTIONS, SearchFolder
 
 _FOCUS = {"focus.svg": "image/svg+xml", "focus.png": "image/png"}
 """What `semtune focus` leaves in a search's folder, the first that is there; its caption is beside it."""
+
+
+def facts_of(plan: SearchPlan, samples: SampleTable) -> DatasetFacts:
+    """What a report says of the data of a search."""
+    return DatasetFacts(
+        digest=plan.dataset_digest,
+        origin=plan.dataset_origin,
+        frames=plan.frames,
+        fields=plan.fields,
+        split=plan.split,
+        seed=plan.split_seed,
+        score_range=plan.score_range,
+        name=plan.dataset_name,
+        rater_noise=plan.rater_noise,
+        frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
+        split_kind=plan.split_kind,
+        near_copies=plan.near_copies,
+    )
 
 
 def material_of(folder: SearchFolder, plan: SearchPlan, samples: SampleTable) -> Material:
@@ -39,6 +60,31 @@ def predictions_of(folder: SearchFolder, record: SearchRecord) -> dict[str, Pred
         name: folder.trials / name / PREDICTIONS for name, trial in record.trials.items() if trial.tested
     }
     return {name: read_predictions(file) for name, file in files.items() if file.exists()}
+
+
+def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
+    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
+    texts = {path: report_as(table, path.suffix.lower()) for path in files}
+    for path, text in texts.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(path) as beside:
+                beside.write_text(text, "utf-8")
+        except OSError as error:
+            raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+    if figures is None:
+        return [*texts]
+    from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
+
+    try:
+        return [*texts, *write_figures(table, figures)]
+    except OSError as error:
+        raise SearchError(f"{figures}: cannot be written ({error.strerror}); name another folder") from error
+
+
+def report_as(table: ComparisonTable, suffix: str) -> str:
+    """Turn a comparison table into text of a format."""
+    return TABLE_WRITERS[suffix].write(table)
 
 
 def _conditions(plan: SearchPlan, samples: SampleTable, rows: Mapping[str, int]) -> dict[str, Condition]:

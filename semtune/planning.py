@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import platform
-import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
@@ -25,6 +22,7 @@ from semtune.dataset.manifest import read_dataset
 from semtune.dataset.split import SPLITS, split_fields
 from semtune.errors import ConfigError, DatasetError, SearchError, words_of
 from semtune.files import written_whole
+from semtune.provenance import commit_here, versions_here
 from semtune.registry import nearest_name
 from semtune.search.line import Value
 from semtune.search.space import SearchSpace, parse_space, read_space
@@ -34,9 +32,6 @@ from semtune.training.samples import SampleTable, tabulate
 
 CHANGEABLE = ("trials", "epochs", "max_failures", "seeds")
 """What a later session may change."""
-_PACKAGES = (
-    "semtune", "torch", "ray", "optuna", "mlflow", "numpy", "scipy", "scikit-learn", "opencv-python-headless",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -273,29 +268,3 @@ def _check_sizes(store: FrameStore, space: SearchSpace, dataset: Dataset) -> Non
             f"{dataset.folder}: {len(small)} frames have a side below the crop of {crop} pixels, "
             f"the first is {first}; choose a smaller --crop"
         )
-
-
-def versions_here() -> dict[str, str]:
-    """Versions of the packages that compute a search, as installed here."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def commit_here() -> str | None:
-    """The commit of semtune's own source, marked if it was changed since; None outside a checkout."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        git = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return git.stdout.strip() or None

@@ -13,7 +13,8 @@ from typing import Any
 from semtune.config import Hyperparameters, Precision, TrialTask
 from semtune.errors import SearchError
 from semtune.journal import TrialRecord, read_record
-from semtune.planning import SearchPlan, commit_here, ensure_frames, read_plan, versions_here
+from semtune.planning import SearchPlan, ensure_frames, read_plan
+from semtune.provenance import commit_here, versions_here
 from semtune.registry import nearest_name
 from semtune.results import EpochResult
 from semtune.timing import describe_processor

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
 from semtune.errors import SearchError
-from semtune.exhibits import material_of, predictions_of
-from semtune.files import written_whole
+from semtune.exhibits import facts_of, material_of, predictions_of
 from semtune.journal import Event, SearchOpened, read_record
 from semtune.leaks import leaks_of, order_check, test_uses
 from semtune.planning import (
@@ -25,7 +24,7 @@ from semtune.planning import (
     read_plan,
     write_plan,
 )
-from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts, build_table
+from semtune.report import ComparisonTable, build_table
 from semtune.services import services, tracked
 from semtune.session import Outcome, only_one, run_session, state_of, summary
 from semtune.start import Start
@@ -148,24 +147,10 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
     """Build Table 1 of a search from its journal and its predictions, with another search beside it."""
     folder = workspace.existing(name)
     plan, record, samples = read_plan(folder.plan), read_record(folder.journal), read_samples(folder.samples)
-    facts = DatasetFacts(
-        digest=plan.dataset_digest,
-        origin=plan.dataset_origin,
-        frames=plan.frames,
-        fields=plan.fields,
-        split=plan.split,
-        seed=plan.split_seed,
-        score_range=plan.score_range,
-        name=plan.dataset_name,
-        rater_noise=plan.rater_noise,
-        frames_by_part={part: len(getattr(samples, part)) for part in plan.split},
-        split_kind=plan.split_kind,
-        near_copies=plan.near_copies,
-    )
     table = build_table(
         name,
         record,
-        facts,
+        facts_of(plan, samples),
         plan.versions,
         run_ids(folder),
         predictions_of(folder, record),
@@ -180,31 +165,6 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         order=order_check(samples),
         beside=report(workspace, beside) if beside else None,
     )
-
-
-def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
-    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
-    texts = {path: report_as(table, path.suffix.lower()) for path in files}
-    for path, text in texts.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as beside:
-                beside.write_text(text, "utf-8")
-        except OSError as error:
-            raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
-    if figures is None:
-        return [*texts]
-    from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
-
-    try:
-        return [*texts, *write_figures(table, figures)]
-    except OSError as error:
-        raise SearchError(f"{figures}: cannot be written ({error.strerror}); name another folder") from error
-
-
-def report_as(table: ComparisonTable, suffix: str) -> str:
-    """Turn a comparison table into text of a format."""
-    return TABLE_WRITERS[suffix].write(table)
 
 
 def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: str | None = None) -> Promotion:

@@ -29,6 +29,7 @@ LAYERS = {
     "predictions": 2,
     "events": 2,
     "files": 1,
+    "provenance": 1,
     "interruption": 1,
     "engines": 3,
     "journal": 3,
