@@ -293,6 +293,14 @@ def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
     assert not (tmp_path / "semtune-workspace" / "searches").exists()
 
 
+def test_a_dry_run_tells_of_fresh_seeds_and_of_a_split_that_leaks(semtune, dataset):
+    asked_for = asked("quick", dataset, "--trials", "6", "--epochs", "5", "--seeds", "2", "--split", "random")
+    text = semtune(*asked_for, "--dry-run").out
+    assert "1 trials of up to 5 epochs, rungs at 1, 3, 2 more with fresh seeds" in text
+    assert "warning: --split random leaks" in text
+    assert "at most 90 epochs" in text
+
+
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(semtune, dataset, finished):
     before = contents(finished.path)
     command = ["search", "quick", "--data", dataset, "--name", "demo", "--workspace", finished.path]
@@ -337,7 +345,7 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
     assert states == {"died": "interrupted", "stopped": "interrupted", "done": "finished", "broke": "failed"}
     assert searches["died"] == {
         "name": "died", "state": "interrupted", "trials": 2, "finished": 1, "epochs": 2,
-        "frames_trained": 20, "seconds": 7.0, "best_validation_rmse": 1.25,
+        "frames_trained": 20, "seconds": 7.0, "best_validation_rmse": 1.25, "split": "field",
     }  # fmt: skip
     shown = semtune("list").out
     assert all(name in shown for name in ends)
@@ -360,6 +368,16 @@ def test_a_search_that_another_process_holds_is_running(semtune, finished):
 
 
 # The report
+
+
+def test_a_report_shows_another_search_beside(semtune, finished):
+    answer = semtune("report", "demo", "--beside", "demo", "--json", "--workspace", finished.path)
+    assert answer.json["beside"]["test_rmse"]["pacf"] == pytest.approx(0.5)
+    assert answer.json["test_uses"] == {"here": 1, "everywhere": 1, "searches": 1}
+    assert answer.json["acquisition_order"]["by"] == "names"
+    shown = semtune("report", "demo", "--beside", "demo", "--workspace", finished.path).out
+    assert "Beside the search demo" in shown
+    assert "Warning: Only 2 test fields" in shown
 
 
 def test_the_report_keeps_the_contract(semtune, finished, dataset):
