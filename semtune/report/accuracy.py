@@ -19,7 +19,7 @@ from semtune.report.drawing import (
     Missing,
     Plot,
     caption,
-    say_simulated,
+    say_doubts,
 )
 from semtune.report.table import CEILING, ComparisonTable, key
 from semtune.report.text import interval, milliseconds, points
@@ -40,7 +40,7 @@ def predicted_against_reference(table: ComparisonTable) -> Plot | Missing:
         _scatter(axes, table, row)
     figure.supxlabel("reference score", fontsize=9)
     figure.supylabel("predicted score", fontsize=9)
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     shown = " and ".join(row.name for row in rows)
     text = (
         f"Predicted against reference score of the test frames: {shown}. Line: mean of the predictions about "
@@ -113,7 +113,7 @@ def rmse_against_time(table: ComparisonTable) -> Plot | Missing:
     _label_beside(axes, rows, front)
     for name, style in (("constant", "--"), (CEILING, ":")):
         _level(axes, table, name, style)
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     text = (
         "Test RMSE with its 95 % interval against the time per image, by one ruler for all (from grey levels "
         "in memory to the score). Circles: networks; squares: classical. The stepped line is the Pareto "

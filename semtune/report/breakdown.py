@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from semtune.report.drawing import CLASSICAL, GREY, NETWORK, Missing, Plot, caption, say_simulated
+from semtune.report.drawing import CLASSICAL, GREY, NETWORK, Missing, Plot, caption, say_doubts
 from semtune.report.material import Condition
 from semtune.report.table import ComparisonTable, key
 from semtune.results import Predictions, Result, bootstrap_interval, resampled_rmse, rmse
@@ -44,7 +44,7 @@ def error_by_condition(table: ComparisonTable) -> Plot | Missing:
     grid[0].set_ylim(bottom=0)
     figure.supylabel("test RMSE, score points", fontsize=9)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8.5)
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     text = (
         "RMSE of the test frames by what is known of them, with 95 % cluster-bootstrap intervals over fields "
         "(none where all frames are of one field). Numbers are cut into fifths of the frames, with the "

@@ -78,13 +78,18 @@ def caption(table: ComparisonTable, text: str, of: str = "test") -> str:
     facts = table.dataset
     frames = facts.frames_by_part.get(of)
     counted = f"{len(facts.split.get(of, ()))} {of} fields" + (f", {frames} frames" if frames else "")
-    return f"{text} n = {counted}." + (" Frames and scores are simulated." if table.simulated else "")
+    doubts = (
+        " Frames and scores are simulated." if table.simulated else "",
+        " The split is random and leaks." if table.leaks else "",
+    )
+    return f"{text} n = {counted}.{''.join(doubts)}"
 
 
-def say_simulated(figure: Figure, table: ComparisonTable) -> None:
-    """Write into the figure itself that its scores are simulated, if they are."""
-    if table.simulated:
-        figure.suptitle("simulated frames and scores", fontsize=8, color="#9A3B00", x=0.005, ha="left")
+def say_doubts(figure: Figure, table: ComparisonTable) -> None:
+    """Write into the figure itself that its scores are simulated, or its split leaks, if so."""
+    doubts = ["simulated frames and scores"] * table.simulated + ["random split: leaks"] * table.leaks
+    if doubts:
+        figure.suptitle(", ".join(doubts), fontsize=8, color="#9A3B00", x=0.005, ha="left")
 
 
 def as_svg(plot: Plot) -> str:

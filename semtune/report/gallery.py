@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from semtune.images import Frame
-from semtune.report.drawing import CLASSICAL, INK, NETWORK, Missing, Plot, caption, say_simulated
+from semtune.report.drawing import CLASSICAL, INK, NETWORK, Missing, Plot, caption, say_doubts
 from semtune.report.table import ComparisonTable, key
 from semtune.results import Predictions, Result, best
 
@@ -43,7 +43,7 @@ def scored_frames(table: ComparisonTable) -> Plot | Missing:
     names = ("specialist", *(each.name for each in scorers))
     for place, (letter, name, colour) in enumerate(zip("SAN", names, _COLOURS, strict=True)):
         figure.text(0.35 + 0.22 * place, 0.985, f"{letter} {name}", color=colour, fontsize=9, va="top")
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     text = (
         "The paper's Figure 2 on this search's own test frames: a field a row, from the lowest to the "
         f"highest score of the specialist (S), with those of {scorers[0].name} (A), the autofocus function "

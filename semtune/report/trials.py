@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from semtune.report.drawing import COLOURS, GREY, INK, MANY, NETWORK, Missing, Plot, caption, say_simulated
+from semtune.report.drawing import COLOURS, GREY, INK, MANY, NETWORK, Missing, Plot, caption, say_doubts
 from semtune.report.table import ComparisonTable
 from semtune.results import Scores
 from semtune.search.importance import CHANCE, Importance, importance, ranked, reached, searched
@@ -49,7 +49,7 @@ def learning_curves(table: ComparisonTable) -> Plot | Missing:
     axes.set(xlabel="epoch", ylabel="validation RMSE, score points")
     handles = [Line2D([], [], color=colour, linewidth=2.2, label=name) for name, colour in colours.items()]
     figure.legend(handles=handles, loc="outside right upper", fontsize=8)
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     text = (
         f"Validation RMSE of all {len(curves)} trials over their epochs; the thick lines are the trials of "
         "the table. A line that ends early was stopped by the scheduler, the budget or a failure."
@@ -77,7 +77,7 @@ def importance_of_hyperparameters(table: ComparisonTable) -> Plot | Missing:
     )
     axes.axvline(found.shares[CHANCE], color=GREY, linewidth=0.9, linestyle="--", zorder=0)
     axes.set(xlabel="share of the differences in validation RMSE", xlim=(0, None))
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     alt = (
         "Bars, from the most important: " + ", ".join(f"{n} {found.shares[n]:.2f}" for n in names[::-1]) + "."
     )
@@ -128,7 +128,7 @@ def parallel_coordinates(table: ComparisonTable) -> Plot | Missing:
     axes.set(xlim=(-0.15, len(lines) + 0.6), ylim=(-0.16, 1.06), yticks=[])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    say_simulated(figure, table)
+    say_doubts(figure, table)
     failed = len(table.trials) - len(trials)
     text = (
         f"Hyperparameters of {len(trials)} trials and the validation RMSE of their last epoch under the "
