@@ -26,7 +26,7 @@ EXACT = 1e-6
 """Score points by which a validation RMSE may differ on the same kind of processor with the same torch."""
 LOOSE = 0.1
 """The same as a share of the recorded RMSE, on a GPU or under other conditions: rounding grows from step to
-step, so that this finds gross contradictions and proves nothing (docs/decisions/0040)."""
+step, so that this finds gross contradictions and proves nothing (docs/decisions/0039)."""
 
 _DECISIVE = {"torch", "numpy", "opencv-python-headless"}
 """Packages of other people that decide about the last digits; our own code must not change them."""

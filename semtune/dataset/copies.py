@@ -12,7 +12,7 @@ from semtune.images.likeness import BITS
 
 NEAR_BITS = 51
 """A fifth of the bits. In the simulated set frames of two fields differ in at least 64 of 255, those of one
-field in 14 in the median: decision 0037."""
+field in 14 in the median: decision 0036."""
 _ROWS = 512  # of the matrix of distances at a time
 
 

@@ -44,7 +44,7 @@ def loaded(scorer: FocusScorer) -> FrameScorer:
 
     Both kinds see the frame alone. A focus value stands for itself, its sign given by its definition: what
     was fitted to map it to scores would change no order, or turn it round. A network's control parameters
-    count as missing: see decision 0033.
+    count as missing: see decision 0032.
     """
     if scorer.weights is None:
         return AUTOFOCUS_FUNCTIONS[scorer.name].focus_value

@@ -46,6 +46,7 @@ def ranked(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
         for trial in trials
         if not trial.failed
         and trial.started.repeats is None
+        and trial.started.reseeds is None
         and trial.epochs
         and math.isfinite(reached(trial))
     ]
