@@ -146,7 +146,7 @@ def _claims(table: ComparisonTable) -> Iterator[str]:
         f"Shown: how near each scorer comes to the {kind}scores of {where}, on this dataset, and which rows "
         "differ there. Not shown: how any does on other specimens, microscopes or specialists"
         f"{', or on any real frame' if table.simulated else ''}, nor whether a lower RMSE focuses a "
-        "microscope better."
+        "microscope better: that is what `semtune focus` measures."
     )
 
 

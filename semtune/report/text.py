@@ -76,9 +76,10 @@ def headline(table: ComparisonTable) -> str:
     network, classical = table.best_network, table.best_classical
     if network is None:
         return "No network has met the test frames yet."
+    over = ", mean over its seeds," if "seeds" in network.details else ","
     found = (
-        f"{network.name} ({network.trial}), chosen by its validation RMSE, scores the test frames with an "
-        f"RMSE of {points(network.test_rmse)} (95 % interval {interval(network)})"
+        f"{network.name} ({network.trial}), chosen by its validation RMSE{over} scores the test frames with "
+        f"an RMSE of {points(network.test_rmse)} (95 % interval {interval(network)})"
     )
     if classical is None:
         return f"{found}; no classical opponent has met them yet."
