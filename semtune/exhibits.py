@@ -20,9 +20,6 @@ from semtune.results import Predictions
 from semtune.training.samples import SampleTable
 from semtune.workspace import PREDICTIONS, SearchFolder
 
-_FOCUS = {"focus.svg": "image/svg+xml", "focus.png": "image/png"}
-"""What `semtune focus` leaves in a search's folder, the first that is there; its caption is beside it."""
-
 
 def facts_of(plan: SearchPlan, samples: SampleTable) -> DatasetFacts:
     """What a report says of the data of a search."""
@@ -100,12 +97,7 @@ def _conditions(plan: SearchPlan, samples: SampleTable, rows: Mapping[str, int])
 
 
 def _foreign(folder: SearchFolder) -> tuple[ForeignFigure, ...]:
-    for name, media_type in _FOCUS.items():
-        path = folder.path / name
-        if path.exists():
-            beside = path.with_suffix(".txt")
-            caption = (
-                beside.read_text("utf-8").strip() if beside.exists() else "Focus curves (semtune focus)."
-            )
-            return (ForeignFigure("focus", caption, media_type, path.read_bytes()),)
-    return ()
+    figure, caption = folder.focus_figure, folder.focus_figure.with_suffix(".txt")
+    if not (figure.exists() and caption.exists()):
+        return ()
+    return (ForeignFigure("focus", caption.read_text("utf-8"), "image/svg+xml", figure.read_bytes()),)

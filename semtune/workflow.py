@@ -218,11 +218,18 @@ def focus(
     from semtune.focusing.experiment import run_experiment  # the simulator and scipy come in here
     from semtune.focusing.policies import POLICIES
     from semtune.focusing.summary import summarise
+    from semtune.focusing.writers import keep_figure
 
-    chosen = contestants(workspace, workspace.existing(name), report(workspace, name), scorers, tracking_uri)
+    folder = workspace.existing(name)
+    chosen = contestants(workspace, folder, report(workspace, name), scorers, tracking_uri)
     start = time.monotonic()
     experiment = run_experiment(settings, chosen, policies or POLICIES.names, processes, on_field)
-    return summarise(name, experiment, time.monotonic() - start)
+    found = summarise(name, experiment, time.monotonic() - start)
+    try:
+        keep_figure(found, folder.focus_figure)
+    except (OSError, SearchError) as error:  # a workspace that can only be read
+        _LOG.warning("the report will not show the figure: %s", error)
+    return found
 
 
 def reproduce(workspace: Workspace, run: str, observe: Callable[[float, EpochResult], None]) -> Reproduction:

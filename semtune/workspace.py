@@ -55,6 +55,11 @@ class SearchFolder:
         return self.path / "trials"
 
     @property
+    def focus_figure(self) -> Path:
+        """What `semtune focus` drew last, for the report; the caption lies beside it as .txt."""
+        return self.path / "focus.svg"
+
+    @property
     def baselines(self) -> Path:
         """Predictions of the baselines."""
         return self.path / "baselines"

@@ -51,10 +51,11 @@ def test_damaged_conditions_are_left_out(place):
     assert set(read_conditions(data)) == {"specimen"}
 
 
-def test_focus_curves_in_the_searchs_folder_are_taken_up(place):
+def test_the_figure_that_focus_left_is_taken_up_with_its_caption(place):
     _, folder = place
-    (folder.path / "focus.svg").write_text("<svg/>")
+    folder.focus_figure.write_text("<svg/>")
+    assert gathered(folder).foreign == ()
+    folder.focus_figure.with_suffix(".txt").write_text("Simulated focus curves of 50 fields.")
     (figure,) = gathered(folder).foreign
     assert (figure.media_type, figure.content) == ("image/svg+xml", b"<svg/>")
-    (folder.path / "focus.txt").write_text("Simulated focus curves of 50 fields.\n")
-    assert gathered(folder).foreign[0].caption == "Simulated focus curves of 50 fields."
+    assert figure.caption == "Simulated focus curves of 50 fields."

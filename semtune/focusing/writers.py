@@ -135,6 +135,13 @@ def write_files(report: FocusReport, files: Sequence[Path]) -> None:
             raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
 
 
+def keep_figure(report: FocusReport, figure: Path) -> None:
+    """Leave the figure, with its caption beside it as .txt, where the report of the search looks for it."""
+    write_files(report, [figure])
+    with written_whole(figure.with_suffix(".txt")) as beside:
+        beside.write_text(f"{headline(report)} Frames are simulated.", "utf-8")
+
+
 def _drawn(report: FocusReport, suffix: str) -> bytes:
     from semtune.focusing.figure import draw  # matplotlib takes a second, which other formats are spared
 

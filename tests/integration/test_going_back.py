@@ -1,6 +1,7 @@
 """By the installed program: a search that starts from the champion, goes on later, and comes out again."""
 
 import hashlib
+from html import escape
 from uuid import uuid4
 
 import pytest
@@ -64,6 +65,17 @@ def test_mlflow_and_the_report_name_the_weights(place):
         if suffix != ".csv":
             place.run("report", "second", "--out", f"table{suffix}")
             assert "champion version 1" in (place.folder / f"table{suffix}").read_text()
+
+
+def test_networks_of_a_search_focus_and_its_report_shows_how(place):
+    few = ("--fields", 2, "--runs", 2, "--budget", 5, "--positions", 7, "--repeats", 2)
+    named = ("--scorer", "champion", "--scorer", "pacf", "--scorer", "vollath_f4", "--policy", "full_sweep")
+    found = place.json("focus", "first", *few, *named, "--out", "focus.md")
+    assert {row["scorer"] for row in found["closed_loop"]} == {"champion", "pacf", "vollath_f4"}
+    assert "simulated" in (place.folder / "focus.md").read_text()
+    place.run("report", "first", "--out", "page.html")
+    caption = place.workspace.search("first").focus_figure.with_suffix(".txt").read_text()
+    assert escape(caption) in (place.folder / "page.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
