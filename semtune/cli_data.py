@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from semtune.cli_options import JsonOption, cores, parse_numbers, show
+from semtune.cli_options import JsonOption, cores, counted, parse_numbers, show
 from semtune.errors import ConfigError
 
 app = typer.Typer()
@@ -27,18 +26,13 @@ def simulate(
     as_json: JsonOption = False,
 ) -> None:
     """Write a dataset of simulated frames, control parameters and scores."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from semtune.simulated_dataset import write_simulated_dataset
     from semtune.simulator import Disturbances, Variation
 
     if varied and disturb:
         raise ConfigError("--varied draws disturbances for each frame; leave out --disturb")
     faults = Disturbances.from_values(parse_numbers(disturb, "--disturb", "drift_px=0.3"))
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("simulating", total=fields)
+    with counted("simulating", fields) as on_field:
         frames = write_simulated_dataset(
             folder,
             fields,
@@ -46,7 +40,7 @@ def simulate(
             seed,
             profile,
             cores(),
-            lambda done: progress.update(task, completed=done),
+            on_field,
             faults,
             Variation() if varied else None,
         )

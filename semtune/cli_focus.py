@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, cores, workspace_at
+from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, cores, counted, workspace_at
 
 app = typer.Typer()
 
@@ -34,17 +33,13 @@ def focus(
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Focus a virtual microscope by networks and by autofocus functions: the second table."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from semtune import workflow
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.writers import check_suffixes, write_files, write_json
 
     check_suffixes(out or [])
     settings = BenchSettings(fields, runs, budget, positions, repeats, seed)
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("focusing", total=fields)
+    with counted("focusing", fields) as on_field:
         report = workflow.focus(
             workspace_at(workspace),
             name,
@@ -53,7 +48,7 @@ def focus(
             policy or (),
             tracking_uri,
             cores(),
-            lambda done: progress.update(task, completed=done),
+            on_field,
         )
     write_files(report, out or [])
     if as_json:

@@ -6,6 +6,9 @@ import json
 import math
 import os
 import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +53,17 @@ SeedsOption = Annotated[
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
 
 HERE = Path("semtune-workspace")
+
+
+@contextmanager
+def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how much of a long work is done; yields what takes the number done so far."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
 
 
 def cores() -> int:

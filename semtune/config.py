@@ -10,6 +10,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Compilation = Literal["auto", "on", "off"]
 SplitKind = Literal["field", "random"]
 """`field` keeps the frames of a field together; `random` does not, for comparison: it leaks."""
+SPLIT_LABELS: dict[SplitKind, str] = {"field": "field", "random": "random (leaks)"}
+"""What lists, tags and tables call a split."""
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 

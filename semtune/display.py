@@ -110,9 +110,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 def print_comparison(table: ComparisonTable) -> None:
     """Draw the comparison table of a search with its notes."""
-    shown = columns(table)
-    # Without a terminal nothing is cut: whoever reads a log wants the whole row.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    shown, console = columns(table), _wide_console()
     console.print(_table(shown.headers, shown.rows, title(table)))
     for heading, cells in supplements(table):
         console.print(_table(cells.headers, cells.rows, f"\n{heading}"))
@@ -124,13 +122,18 @@ def print_comparison(table: ComparisonTable) -> None:
 
 def print_tables(title: str, tables: Iterable[tuple[str, Columns]], notes: Iterable[str]) -> None:
     """Draw several tables under one title, each with its heading, and notes below them."""
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = _wide_console()
     console.print(Text(title, style="bold"))
     for heading, shown in tables:
         console.print(Text(f"\n{heading}", style="italic"))
         console.print(_table(shown.headers, shown.rows))
     for note in notes:
         console.print(Text(f"- {note}", style="dim"))
+
+
+def _wide_console() -> Console:
+    """Without a terminal nothing is cut: whoever reads a log wants the whole row."""
+    return Console() if sys.stdout.isatty() else Console(width=200)
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> Table:

@@ -9,8 +9,7 @@ import numpy as np
 
 from semtune.dataset.conditions import read_conditions
 from semtune.dataset.frames import holds_frames, open_frames
-from semtune.errors import SearchError
-from semtune.files import written_whole
+from semtune.files import write_asked
 from semtune.journal import SearchRecord
 from semtune.planning import SearchPlan
 from semtune.predictions import read_predictions
@@ -63,20 +62,12 @@ def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | 
     """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
     texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as beside:
-                beside.write_text(text, "utf-8")
-        except OSError as error:
-            raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+        write_asked(path, text.encode())
     if figures is None:
         return [*texts]
     from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
 
-    try:
-        return [*texts, *write_figures(table, figures)]
-    except OSError as error:
-        raise SearchError(f"{figures}: cannot be written ({error.strerror}); name another folder") from error
+    return [*texts, *write_figures(table, figures)]
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from semtune.errors import SearchError
+
 _TROUBLES = {
     errno.ENOSPC: ("the disk is full", "make room"),
     errno.EDQUOT: ("the disk quota is used up", "make room"),
@@ -46,6 +48,20 @@ def written_whole(path: Path) -> Iterator[Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_asked(path: Path, content: bytes) -> None:
+    """Write a file that a user asked for by name, with its folder.
+
+    Raises:
+        SearchError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as beside:
+            beside.write_bytes(content)
+    except OSError as error:
+        raise SearchError(f"{path}: cannot be written ({error.strerror}); name another place") from error
 
 
 def sweep(folder: Path) -> None:

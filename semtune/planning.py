@@ -101,6 +101,10 @@ class SearchPlan(BaseModel):
     hardware: str | None = None
     started_from: StartedFrom | None = None
 
+    def starts(self, architecture: str) -> bool:
+        """Whether trials of an architecture start from weights that were given."""
+        return self.started_from is not None and self.started_from.architecture == architecture
+
     def space(self) -> SearchSpace:
         """Rebuild the search space with what the command line changed."""
         overrides: dict[str, Value] = dict(self.hyperparameters)

@@ -146,8 +146,7 @@ def _reports(advance: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _task(folder: SearchFolder, plan: SearchPlan, record: TrialRecord, scratch: Path) -> TrialTask:
     place = record.placed[0] if record.placed else None
-    origin = plan.started_from
-    starts = place.started_from if place else origin and origin.architecture == record.architecture
+    starts = place.started_from if place else plan.starts(record.architecture)
     precision: Precision = place.precision if place else plan.precision
     return TrialTask(
         trial=record.name,
@@ -212,6 +211,7 @@ def _verdict(
     retrained = [each.validation_rmse for each in epochs]
     apart = [abs(then - now) for then, now in zip(recorded, retrained, strict=False)]
     allowed = [EXACT if exact else LOOSE * then for then in recorded]
+    agrees = False
     wrong = next((at for at, (by, most) in enumerate(zip(apart, allowed, strict=False)) if by > most), None)
     if wrong is not None:
         reason = f"epoch {wrong + 1} was {recorded[wrong]:.7f} and is {retrained[wrong]:.7f}"
@@ -220,8 +220,7 @@ def _verdict(
     elif record.reason == "diverged" and ending != "diverged":
         reason = f"it diverged after epoch {len(recorded)}, and does not now"
     else:
-        reason = f"all {len(recorded)} epochs agree"
-    agrees = reason.startswith("all ")
+        agrees, reason = True, f"all {len(recorded)} epochs agree"
     largest = max(apart, default=0.0)
     tolerance = EXACT if exact else LOOSE
     return Reproduction(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 
+from semtune.config import SPLIT_LABELS
 from semtune.planning import CHANGEABLE, SearchPlan
 from semtune.tracking.layout import TrackedSearch
 from semtune.tracking.store import check_uri, open_store
@@ -68,7 +69,7 @@ def tracked(plan: SearchPlan) -> TrackedSearch:
     """Tell tracking what holds for all runs of a search."""
     settings = plan.space().settings.model_dump(exclude={"first"})
     given = plan.hyperparameters | {"precision": plan.precision, "split_seed": plan.split_seed}
-    given |= {"split": "random (leaks)" if plan.split_kind == "random" else plan.split_kind}
+    given |= {"split": SPLIT_LABELS[plan.split_kind]}
     both = {"search_space": plan.space_name, **settings, **given}
     changeable = {name: both[name] for name in CHANGEABLE if name in both}
     return TrackedSearch(

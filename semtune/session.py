@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from semtune.config import TrialTask
+from semtune.config import SPLIT_LABELS, TrialTask
 from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError, StorageError
 from semtune.files import disk_trouble, sweep
@@ -215,7 +215,7 @@ def summary(folder: SearchFolder) -> dict[str, Any]:
         "frames_trained": record.frames_trained,
         "seconds": round(record.seconds, 1),
         "best_validation_rmse": record.best_validation_rmse,
-        "split": "random (leaks)" if read_plan(folder.plan).split_kind == "random" else "field",
+        "split": SPLIT_LABELS[read_plan(folder.plan).split_kind],
     }
 
 
@@ -229,8 +229,6 @@ def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[Baseli
 
 
 def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allotment) -> TrialTask:
-    origin = plan.started_from
-    starts = origin is not None and origin.architecture == order.hyperparameters.architecture
     return TrialTask(
         trial=order.trial,
         role=order.role,
@@ -241,5 +239,5 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         threads=allotment.cpus,
         precision=plan.precision,
         compilation=plan.compilation,
-        start=str(folder.start) if starts else None,
+        start=str(folder.start) if plan.starts(order.hyperparameters.architecture) else None,
     )

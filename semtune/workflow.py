@@ -227,7 +227,7 @@ def focus(
     found = summarise(name, experiment, time.monotonic() - start)
     try:
         keep_figure(found, folder.focus_figure)
-    except (OSError, SearchError) as error:  # a workspace that can only be read
+    except SearchError as error:  # a workspace that can only be read
         _LOG.warning("the report will not show the figure: %s", error)
     return found
 

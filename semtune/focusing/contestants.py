@@ -8,14 +8,13 @@ from pathlib import Path
 from semtune.autofocus import AUTOFOCUS_FUNCTIONS
 from semtune.errors import ConfigError, SearchError
 from semtune.focusing.scorers import FocusScorer, autofocus_scorers
+from semtune.promotion import CHAMPION
 from semtune.registry import nearest_name
 from semtune.report.table import ComparisonTable
 from semtune.results import Result
 from semtune.tracking.champion import champion, download_weights
 from semtune.tracking.store import open_store
 from semtune.workspace import WEIGHTS, SearchFolder, Workspace
-
-CHAMPION = "champion"
 
 
 def contestants(

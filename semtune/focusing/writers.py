@@ -10,13 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from semtune.errors import SearchError
-from semtune.files import written_whole
+from semtune.files import write_asked
 from semtune.focusing.bench import FieldOutcome
 from semtune.focusing.summary import CRITERIA, FocusReport, LoopRow
 from semtune.focusing.words import headline, notes, tables, title
 from semtune.registry import Registry
-from semtune.report.markup import finite, latex_tabular, latex_text, markdown_table, markdown_text
+from semtune.report.markup import cleaned, finite, latex_tabular, latex_text, markdown_table, markdown_text
 
 _LOOP = (
     "within", "within_low", "within_high", "within_half", "defocus_um", "defocus_dof", "defocus_dof_p95",
@@ -83,16 +82,16 @@ def write_json(report: FocusReport) -> str:
         ],
         "closed_loop": [_loop(row) for row in report.loops],
         "focus_curves": [
-            {"scorer": row.scorer.name, "peak_within": row.within, **_finite(asdict(row.criteria))}
+            {"scorer": row.scorer.name, "peak_within": row.within, **asdict(row.criteria)}
             for row in report.curves
         ],
         "fields": [_field(outcome) for outcome in report.experiment.outcomes],
         "versions": dict(report.versions),
         "hardware": report.hardware,
         "date": report.date,
-        "seconds": finite(report.seconds),
+        "seconds": report.seconds,
     }
-    return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(cleaned(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 FOCUS_WRITERS = Registry(
@@ -126,20 +125,13 @@ def write_files(report: FocusReport, files: Sequence[Path]) -> None:
         SearchError: If a file cannot be written.
     """
     for path in files:
-        content = FOCUS_WRITERS[path.suffix.lower()].write(report)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(path) as beside:
-                beside.write_bytes(content)
-        except OSError as error:
-            raise SearchError(f"{path}: cannot be written ({error.strerror}); name another --out") from error
+        write_asked(path, FOCUS_WRITERS[path.suffix.lower()].write(report))
 
 
 def keep_figure(report: FocusReport, figure: Path) -> None:
     """Leave the figure, with its caption beside it as .txt, where the report of the search looks for it."""
     write_files(report, [figure])
-    with written_whole(figure.with_suffix(".txt")) as beside:
-        beside.write_text(f"{headline(report)} Frames are simulated.", "utf-8")
+    write_asked(figure.with_suffix(".txt"), f"{headline(report)} Frames are simulated.".encode())
 
 
 def _drawn(report: FocusReport, suffix: str) -> bytes:
@@ -162,10 +154,6 @@ def _field(outcome: FieldOutcome) -> dict[str, Any]:
         "depth_of_field_um": outcome.depth_of_field_um,
         "defocus_um": sweep.defocus_um.tolist(),
         "curves": {name: curves.mean(axis=0).tolist() for name, curves in sweep.curves.items()},
-        "criteria": {name: _finite(asdict(each)) for name, each in sweep.criteria.items()},
+        "criteria": {name: asdict(each) for name, each in sweep.criteria.items()},
         "runs": [asdict(run) for run in outcome.runs],
     }
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: finite(value) for name, value in figures.items()}

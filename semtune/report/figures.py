@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from semtune.files import written_whole
+from semtune.files import write_asked
 from semtune.report.accuracy import predicted_against_reference, rmse_against_time
 from semtune.report.breakdown import absent_conditions, error_by_condition
 from semtune.report.drawing import FORMATS, Missing, Plot, as_file, styled
@@ -34,12 +34,10 @@ def plots(table: ComparisonTable) -> tuple[list[Plot], list[Missing]]:
 
 def write_figures(table: ComparisonTable, folder: Path) -> list[Path]:
     """Write each figure as SVG, PDF and PNG, with its caption as text; returns the files."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = {}
     for plot in plots(table)[0]:
         files[folder / f"{plot.name}.txt"] = f"{plot.title}. {plot.caption}\n".encode()
         files |= {folder / f"{plot.name}.{suffix}": as_file(plot, suffix) for suffix in FORMATS}
     for path, content in files.items():
-        with written_whole(path) as beside:
-            beside.write_bytes(content)
+        write_asked(path, content)
     return list(files)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from semtune.report.text import NOTHING, Columns
 
@@ -18,6 +19,13 @@ _LATEX = {
 def finite(value: str | float | None) -> str | float | None:
     """The value, but None, which JSON knows, for what is no number."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def cleaned(content: Any) -> Any:  # noqa: ANN401 - whatever json takes
+    """Null for what is not finite, wherever it stands."""
+    if isinstance(content, dict):
+        return {name: cleaned(value) for name, value in content.items()}
+    return [cleaned(value) for value in content] if isinstance(content, list | tuple) else finite(content)
 
 
 def markdown_table(cells: Columns) -> str:

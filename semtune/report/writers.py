@@ -7,8 +7,9 @@ import io
 import json
 from typing import Any
 
+from semtune.config import SPLIT_LABELS
 from semtune.published import TABLE1
-from semtune.report.markup import finite, latex_tabular, latex_text, markdown_table, markdown_text
+from semtune.report.markup import cleaned, finite, latex_tabular, latex_text, markdown_table, markdown_text
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable, key, mean_rmse
 from semtune.report.text import Columns, columns, headline, supplements, title
@@ -58,7 +59,7 @@ def write_json(table: ComparisonTable) -> str:
         "hardware": table.hardware,
         "started_from": table.started_from,
     }
-    return json.dumps(_clean(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(cleaned(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _beside(table: ComparisonTable) -> dict[str, Any] | None:
@@ -95,7 +96,7 @@ def _origin(table: ComparisonTable) -> dict[str, object]:
     facts = table.dataset
     return {
         "origin": facts.origin,
-        "split": "random (leaks)" if table.leaks else facts.split_kind,
+        "split": SPLIT_LABELS[facts.split_kind],
         "dataset_digest": facts.digest,
         "split_seed": facts.seed,
         "frames": facts.frames,
@@ -153,10 +154,3 @@ def _flat(row: Result) -> dict[str, Any]:
 
 def _details(row: Result, prefix: str = "") -> dict[str, str | float | None]:
     return {prefix + name: finite(value) for name, value in row.details.items()}
-
-
-def _clean(content: Any) -> Any:  # noqa: ANN401 - whatever json takes
-    """Null for what is not finite, wherever it stands."""
-    if isinstance(content, dict):
-        return {name: _clean(value) for name, value in content.items()}
-    return [_clean(value) for value in content] if isinstance(content, list | tuple) else finite(content)
