@@ -8,13 +8,12 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune import cli_champion, cli_data, cli_focus, cli_reproduce
+from semtune import cli_champion, cli_data, cli_doctor, cli_focus, cli_reproduce
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -238,6 +237,7 @@ app.add_typer(cli_data.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_champion.app)
 app.add_typer(cli_reproduce.app)
+app.add_typer(cli_doctor.app)
 
 
 def run() -> None:
@@ -281,7 +281,7 @@ def _observed(
     if as_json:
         out = sys.stdout
         with redirect_stdout(sys.stderr):  # Ray prints what it finds remarkable, such as a worker's death
-            return work(partial(print_event_as_json, out))
+            return work(lambda event: print_event_as_json(out, event))
     with SearchDisplay(place.search(name)) as display:
         return work(display)
 
