@@ -62,6 +62,10 @@ def search(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(help="What all nodes reach: a shared folder, s3://bucket/prefix or gs://bucket/prefix."),
+    ] = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
@@ -82,6 +86,7 @@ def search(
     from semtune import workflow
     from semtune.planning import SearchRequest
     from semtune.search.driver import Resources
+    from semtune.storage import check_storage
 
     request = SearchRequest(
         space,
@@ -94,6 +99,7 @@ def search(
         leave_out_faulty=leave_out_faulty,
         start=start,
         split=split,
+        storage=check_storage(storage) if storage else None,
     )
     resources = Resources(
         concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)

@@ -31,6 +31,7 @@ from semtune.journal import (
 )
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan, read_plan
+from semtune.storage import Storage
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder, Workspace
 
@@ -110,7 +111,7 @@ def run_session(
     except KeyboardInterrupt:
         return conclude("interrupted")
     except Exception as error:
-        trouble = disk_trouble(error)
+        trouble = str(error) if isinstance(error, StorageError) else disk_trouble(error)
         if trouble is None:
             conclude("failed", f"{type(error).__name__}: {error}")
             raise
@@ -132,10 +133,14 @@ def _train(
     folder: SearchFolder,
 ) -> None:
     # Ray and Optuna take seconds to import, which lists and reports are spared.
+    from semtune.search.depot import TrialFiles
     from semtune.search.driver import run
 
     probes = Workspace(folder.path.parents[1]).probes
-    run(director, task_of, replace(resources, precision=plan.precision), folder.trials, probes)
+    storage = Storage(plan.storage) if plan.storage else None
+    files = TrialFiles(folder.trials, storage, plan.search_id)
+    files.send(folder.samples, folder.start)
+    run(director, task_of, replace(resources, precision=plan.precision), files, probes)
 
 
 def _directed(
@@ -240,4 +245,6 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         precision=plan.precision,
         compilation=plan.compilation,
         start=str(folder.start) if plan.starts(order.hyperparameters.architecture) else None,
+        storage=plan.storage,
+        search=plan.search_id,
     )

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -21,8 +20,10 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from semtune.config import Precision, TrialTask
+from semtune.errors import StorageError
 from semtune.journal import Noted, StopReason, TrialPlaced
 from semtune.results import EpochResult
+from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
 from semtune.search.layout import Layout, Place
@@ -137,9 +138,9 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         verdicts: _Verdicts,
         watch: Watch,
         heartbeat: Heartbeat,
-        prune: Callable[[list[str]], None],
+        files: TrialFiles,
     ) -> None:
-        self._director, self._verdicts, self._watch, self._prune = director, verdicts, watch, prune
+        self._director, self._verdicts, self._watch, self._files = director, verdicts, watch, files
         self._heartbeat, self._hung = heartbeat, set[str]()
         self._running: dict[str, Trial] = {}
 
@@ -169,13 +170,22 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         epoch = _epoch(last)
         if epoch:
             self._director.epoch_done(name, epoch)
-        if "tested" in last:
+        if "tested" in last and self._fetched(name):
             self._director.tested(name, last["tested"])
         if "timed" in last:
             self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
         if last.get("reason") == "interrupted":  # the worker's disk takes no more
             self._director.interrupt(last["message"])
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
+
+    def _fetched(self, name: str) -> bool:
+        """Whether what a tested trial left is here; a storage that is away ends the search, resumable."""
+        try:
+            self._files.fetch(name)
+        except StorageError as error:
+            self._director.interrupt(str(error))
+            return False
+        return True
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         name, error = trial.config[_LABEL], _error_of(trial)
@@ -191,7 +201,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
         self._director.ended(name, reason, message)
-        self._prune(self._director.unneeded)
+        self._files.drop(self._director.unneeded)
 
     def _forget(self, name: str) -> str:
         """Expect nothing more of a trial; returns the node that it was on."""
@@ -221,7 +231,7 @@ def run(
     director: Director,
     task_of: Callable[[Order, Allotment], TrialTask],
     resources: Resources,
-    trials_folder: Path,
+    files: TrialFiles,
     probes: Path | None = None,
     trainable: type[tune.Trainable] = RayTrial,
     wishes: Callable[[], list[str]] = list,
@@ -232,7 +242,7 @@ def run(
         director: Decides; emits the events.
         task_of: Turns an order into what a worker needs.
         resources: What may be used.
-        trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
+        files: Of the trials; checkpoints of those that are no finalists are removed.
         probes: File of what was measured of trials that share a GPU; None to measure nothing.
         trainable: What the workers run.
         wishes: Returns the trials that the user asked to stop since the last call, `*` for the whole search.
@@ -255,7 +265,7 @@ def run(
 
         def endings() -> _Endings:
             heartbeat = Heartbeat(resources.heartbeat)
-            return _Endings(director, verdicts, watch, heartbeat, partial(_prune, trials_folder))
+            return _Endings(director, verdicts, watch, heartbeat, files)
 
         with suppress(HeadGoneError):  # the director knows
             while _fit(
@@ -343,10 +353,3 @@ def _sharing(
     if not probes or not gpus or resources.gpus_per_trial is not None or space.settings.trials <= gpus:
         return {}
     return companies(settings_to_probe(space), resources.precision, ProbeFile(probes, surroundings()))
-
-
-def _prune(trials_folder: Path, names: list[str]) -> None:
-    """Remove the large files of trials that are no finalists."""
-    for name in names:
-        for file in (trials_folder / name).glob("*.safetensors*"):
-            file.unlink(missing_ok=True)

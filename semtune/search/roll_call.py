@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -14,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from semtune.errors import SearchError, words_of
 from semtune.nodes import unlike
 from semtune.provenance import source_here, versions_here
+from semtune.storage import Storage, probe
 
 _CLOCK_PATIENCE = 5.0
 
@@ -64,6 +67,27 @@ def refuse_strangers() -> None:
             raise SearchError(f"{answer.node}: {answer.trouble}; `semtune doctor --address ...` looks closer")
         for finding in unlike(answer.node, answer.told, here):
             raise SearchError(str(finding))
+
+
+def refuse_blind(address: str) -> None:
+    """See to it that every node reads and writes the same storage as this machine.
+
+    Args:
+        address: Of the storage, or the folder of the workspace where all are to share it.
+
+    Raises:
+        SearchError: If a node does not, by its name.
+        StorageError: If this machine does not.
+    """
+    storage, nonce = Storage(address), uuid4().hex
+    storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
+    try:
+        for answer in ask_nodes(probe, address, nonce):
+            if trouble := answer.trouble or answer.told:
+                remedy = "give --storage a folder or bucket that every node reads and writes"
+                raise SearchError(f"{answer.node}: {trouble}; {remedy}")
+    finally:
+        storage.delete(f"probes/{nonce}")
 
 
 def versions_of_code() -> Mapping[str, str]:
