@@ -24,6 +24,7 @@ from semtune.cli_options import (
     LongerOption,
     SeedsOption,
     SplitOption,
+    StorageOption,
     TrialsOption,
     UriOption,
     WorkspaceOption,
@@ -62,10 +63,7 @@ def search(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
-    storage: Annotated[
-        str | None,
-        typer.Option(help="What all nodes reach: a shared folder, s3://bucket/prefix or gs://bucket/prefix."),
-    ] = None,
+    storage: StorageOption = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",

@@ -107,8 +107,8 @@ class FrameCache:
                     used -= sizes[digest]
         if used + size > self._most:
             raise StorageError(
-                f"{self.folder}: frames of {size:,} bytes do not fit beside {used:,} in use below the limit of "
-                f"{self._most:,}; raise SEMTUNE_CACHE_LIMIT on this node"
+                f"{self.folder}: frames of {size:,} bytes do not fit beside {used:,} in use below the limit "
+                f"of {self._most:,}; raise SEMTUNE_CACHE_LIMIT on this node"
             )
 
 

@@ -245,7 +245,7 @@ def run(
         files: Of the trials; checkpoints of those that are no finalists are removed.
         probes: File of what was measured of trials that share a GPU; None to measure nothing.
         trainable: What the workers run.
-        wishes: Returns the trials that the user asked to stop since the last call, `*` for the whole search.
+        wishes: Returns the trials that the user asked to stop since the last call, `*` for the search.
 
     Raises:
         SearchError: If no node has enough for one trial.

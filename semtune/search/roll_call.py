@@ -79,15 +79,27 @@ def refuse_blind(address: str) -> None:
         SearchError: If a node does not, by its name.
         StorageError: If this machine does not.
     """
+    for node, trouble in hindered(address).items():
+        remedy = "give --storage a folder or bucket that every node reads and writes"
+        raise SearchError(f"{node}: {trouble}; {remedy}")
+
+
+def hindered(address: str) -> dict[str, str]:
+    """What keeps nodes from a storage, by their names; empty where all read and write it.
+
+    Args:
+        address: Of the storage, or a folder that all are to share.
+
+    Raises:
+        StorageError: If this machine cannot use it.
+    """
     storage, nonce = Storage(address), uuid4().hex
     storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
     try:
-        for answer in ask_nodes(probe, address, nonce):
-            if trouble := answer.trouble or answer.told:
-                remedy = "give --storage a folder or bucket that every node reads and writes"
-                raise SearchError(f"{answer.node}: {trouble}; {remedy}")
+        answers = {each.node: each.trouble or each.told for each in ask_nodes(probe, address, nonce)}
     finally:
         storage.delete(f"probes/{nonce}")
+    return {node: trouble for node, trouble in answers.items() if trouble}
 
 
 def versions_of_code() -> Mapping[str, str]:
