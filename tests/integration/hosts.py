@@ -139,8 +139,19 @@ class Host:
         """What the started commands have said."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    def processes(self) -> list[str]:
+        """The command lines of all its processes."""
+        kind, found = Path(f"/proc/{self._inside.first}/ns/pid").readlink(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if (folder / "ns" / "pid").readlink() == kind:
+                    found.append((folder / "cmdline").read_text().replace("\0", " ").strip())
+            except OSError:  # it ended meanwhile
+                continue
+        return found
+
     def kill(self) -> None:
-        """End all its processes at once, as a loss of power does; there is no way back."""
+        """End all its processes at once; who is connected is told, unless the cable was pulled before."""
         self._inside.end()
         for process in self._started:
             process.wait()
