@@ -28,6 +28,7 @@ from semtune.journal import (
     TrialTimed,
 )
 from semtune.results import EpochResult
+from semtune.search.circumstances import Circumstances
 from semtune.search.finals import Finals, is_open
 from semtune.search.judgement import (
     epochs_of,
@@ -52,6 +53,7 @@ class Director:
         study_file: Optuna's study; None keeps it in memory, for a search that nobody will resume.
         emit: Takes every new event; the journal is its first reader.
         seconds: Time budget of the trials in this session; finals come after it. None for no limit.
+        wait: Seconds without a trial at work after which the search ends, resumable.
     """
 
     space: SearchSpace
@@ -59,6 +61,8 @@ class Director:
     study_file: Path | None
     emit: Callable[[Event], None]
     seconds: float | None = None
+    wait: float = 1800.0
+    _stops: set[str] = field(default_factory=set)  # trials that are to end at their next epoch
     _live: dict[str, Role] = field(default_factory=dict)
     _lonely: set[str] = field(default_factory=set)  # wait for a place of their own, which others would take
     _interrupted: bool = False
@@ -69,6 +73,8 @@ class Director:
         """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
         self._strata = Strata(self.space, self.study_file)
         self.finals = Finals(self.space.settings, self.record)
+        hours = self.space.settings.gpu_hours
+        self.circumstances = Circumstances(self.record, self._add, self.interrupt, hours, self.wait)
         for trial in self.finals.searched():
             stratum = trial.started.stratum
             for epoch in trial.epochs:
@@ -116,6 +122,19 @@ class Director:
         self._interrupted = True
         self._trouble = self._trouble or trouble
 
+    def stop(self, trial: str) -> None:
+        """End a trial of the search phase at its next epoch, at once if it is not at work."""
+        if self._live.get(trial) == "search":
+            self._stops.add(trial)
+        elif trial not in self._live and trial in self.record.trials and is_open(self.record.trials[trial]):
+            self._live[trial] = "search"
+            self.ended(trial, "stopped")
+
+    def withdraw(self) -> None:
+        """Put all orders back into the queue: no worker has taken one up."""
+        self._live.clear()
+        self._lonely.clear()
+
     def _unfinished_trial(self) -> Order | None:
         """A trial that was running when an earlier session died or was interrupted."""
         unfinished = filter(is_open, self.finals.searched())
@@ -159,8 +178,9 @@ class Director:
 
     @property
     def over_budget(self) -> bool:
-        """Whether the time budget of the trials is used up."""
-        return self.seconds is not None and time.monotonic() - self._start > self.seconds
+        """Whether the time budget of the trials is used up, or the GPU-hours are."""
+        late = self.seconds is not None and time.monotonic() - self._start > self.seconds
+        return late or self.circumstances.over_gpu_hours
 
     def _fresh_seed(self) -> Order | None:
         """A finalist's hyperparameters with a seed of their own, once its stratum's trials have ended."""
@@ -232,6 +252,8 @@ class Director:
             return None
         if self._interrupted:
             return "interrupted"
+        if trial in self._stops:
+            return "stopped"
         if self._trials_closed():
             return "budget"
         if is_stalled(record.epochs):
@@ -262,18 +284,19 @@ class Director:
         elif role and reason in FAILURES:
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
 
-    def died(self, trial: str, reason: StopReason, message: str) -> None:
+    def died(self, trial: str, reason: StopReason, message: str, node: str = "") -> None:
         """Record that a trial's process died: the trial goes back to the queue, unless that leads nowhere.
 
         Args:
             trial: Its name.
             reason: How it ends if it is not tried again.
             message: What is known of the death.
+            node: Where it was at work, if that is known; a death on one that left the cluster leads somewhere.
         """
         if self._interrupted:
             self.ended(trial, "interrupted")
             return
-        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory"))
+        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory", node=node))
         if not may_be_tried_again(self.record.trials[trial]):
             self.ended(trial, reason, message)
         self._live.pop(trial, None)
