@@ -1,7 +1,8 @@
-"""What computed a search: versions of packages, and the commit of semtune's own source."""
+"""What computed a search: versions of packages, and which of semtune's own source."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +22,15 @@ def versions_here() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def source_here() -> str:
+    """A digest of semtune's own files, 12 digits: equal versions need not be equal source."""
+    digest, package = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
 
 
 def commit_here() -> str | None:

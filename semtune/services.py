@@ -40,10 +40,11 @@ def services(
         The plan, and the writer that sends the journal to MLflow.
 
     Raises:
-        SearchError: If the cluster cannot be reached or started.
+        SearchError: If the cluster cannot be reached or started, or a node of it runs another semtune.
         TrackingError: If the URI cannot name a store; one that is away is waited for instead.
     """
     from semtune.search.cluster import connected  # ray comes in here
+    from semtune.search.roll_call import refuse_strangers
 
     check_uri(tracking_uri)
     with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
@@ -51,6 +52,8 @@ def services(
         with suppress(TimeoutError):  # what is wrong with few frames is told before Ray has started
             preparing.result(_PATIENCE)
         cluster.enter_context(connected(address))
+        if address:
+            refuse_strangers()
         import_module("semtune.search.driver")  # the workers have begun to import theirs
         plan = preparing.result()
         writer = TrackingWriter(lambda: open_store(workspace, tracking_uri), folder, tracked(plan))

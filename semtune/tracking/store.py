@@ -54,6 +54,18 @@ def open_store(workspace: Workspace, tracking_uri: str | None = None) -> Store:
     return Store(client, uri, workspace.artifacts.absolute().as_uri() if embedded else None)
 
 
+def ask_store(workspace: Workspace, tracking_uri: str | None = None) -> None:
+    """Ask the store for something, whatever it has.
+
+    Raises:
+        TrackingError: If it does not answer within seconds.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    store = open_store(workspace, tracking_uri)
+    with told(store.uri, "start the server, or correct --tracking-uri"):
+        store.client.search_experiments(max_results=1)
+
+
 def check_uri(tracking_uri: str | None) -> None:
     """Refuse what cannot name a store, without asking it and without the second that MLflow's import takes.
 
