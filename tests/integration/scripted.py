@@ -83,7 +83,14 @@ class Scripted(tune.Trainable):
 
 
 def search(
-    folder, trainable=Scripted, resources=None, text=SPACE, stop_after=None, wishes=list, wait=60.0, **settings
+    folder,
+    trainable=Scripted,
+    resources=None,
+    text=SPACE,
+    stop_after=None,
+    wishes=list,
+    wait=60.0,
+    **settings,
 ):
     """Run scripted trials on the connected cluster; returns the director."""
     quiet_environment()

@@ -58,7 +58,9 @@ def test_nodes_that_join_are_used_and_trials_of_lost_ones_are_preempted(tmp_path
             if event.event == "epoch_done" and epochs == 24:
                 cluster.remove_node(nodes.pop(0), allow_graceful=False)
 
-        director = search(tmp_path, Slow, Resources(address=cluster.address), stop_after=come_and_go, trials=9)
+        director = search(
+            tmp_path, Slow, Resources(address=cluster.address), stop_after=come_and_go, trials=9
+        )
     record = director.record
     assert [trial.reason for trial in record.trials.values()] == ["epochs"] * 9
     stays = events_of(tmp_path, "trial_at_work")
