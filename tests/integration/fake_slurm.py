@@ -24,12 +24,12 @@ def srun(arguments, hosts):
         given[option] = value
     nodes = given["--nodelist"].split(",")
     assert [given["--nodes"], given["--ntasks"]] == [str(len(nodes))] * 2, given
-    steps = [subprocess.Popen([*hosts[node], *arguments], start_new_session=True) for node in nodes]
+    steps = [subprocess.Popen([*hosts[node], *arguments]) for node in nodes]
 
     def hand_on(number, frame):
-        for step in steps:
-            if step.poll() is None:
-                os.killpg(step.pid, number)
+        for step in steps:  # to what runs on the host: who brought it there waits for its end
+            for child in Path(f"/proc/{step.pid}/task/{step.pid}/children").read_text().split():
+                os.kill(int(child), number)
 
     signal.signal(signal.SIGTERM, hand_on)
     return max(abs(step.wait()) for step in steps)
