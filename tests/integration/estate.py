@@ -80,7 +80,7 @@ class Tracking:
             self.host.start(
                 "python", "-m", "mlflow", "server", "--host", "0.0.0.0", "--port", MLFLOW_PORT,
                 "--workers", 1, "--allowed-hosts", f"{self.host.address}:{MLFLOW_PORT}",
-                "--backend-store-uri", "postgresql://postgres@127.0.0.1/postgres",
+                "--backend-store-uri", "postgresql+psycopg2://postgres@127.0.0.1/postgres",
                 "--artifacts-destination", "/tmp/artifacts",
                 MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
             )
