@@ -969,7 +969,7 @@ def test_gpu_hours_of_earlier_sessions_count(tmp_path):
 
 
 def test_a_stopped_trial_ends_at_its_next_epoch_as_pruned_and_is_no_finalist(tmp_path):
-    play = Play(tmp_path, curve=worse_by_number, trials=3)
+    play = Play(tmp_path, curve=worse_by_number, trials=3, scheduler="none")
     play.fill(workers=2)
     play.director.stop("trial-0000")
     play.through()

@@ -138,7 +138,8 @@ def test_more_gpus_than_any_node_has_are_refused_at_once(tmp_path):
 
 def test_a_search_whose_head_dies_ends_and_can_be_resumed(tmp_path):
     """In a process of its own: what of Ray knows the head ends with it."""
-    program = f"import sys; sys.path[:0] = {sys.path!r}; import test_elastic as it; it.lose_the_head({str(tmp_path)!r})"
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import test_elastic as it; "
+    program += f"it.lose_the_head({str(tmp_path)!r})"
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "the head of the Ray cluster does not answer" in done.stdout, done.stderr[-3000:]
