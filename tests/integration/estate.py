@@ -11,8 +11,9 @@ from pathlib import Path
 
 from hosts import HOME, Host, end
 from place import until
+from s3_server import command_of_s3, environment_of_s3
 
-RAY_PORT, MLFLOW_PORT = 6379, 5000
+RAY_PORT, MLFLOW_PORT, S3_PORT = 6379, 5000, 9000
 _OBJECT_STORE = 80 * 2**20  # bytes; Ray takes no less than 75 MiB
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
@@ -27,6 +28,14 @@ def give_token(host: Host, token: str) -> None:
     host.run("sh", "-c", f"umask 077; mkdir -p {HOME}/.ray; printf %s {token} > {HOME}/.ray/auth_token")
 
 
+def start_bucket(host: Host) -> dict[str, str]:
+    """Serve S3 from the host's own disk; returns what its clients must find in their environment."""
+    host.run("mkdir", "/tmp/buckets")
+    host.start(*command_of_s3(Path("/tmp/buckets"), host.address, S3_PORT))
+    until(lambda: f"{host.address}:{S3_PORT}" in host.run("ss", "-ltn"))
+    return environment_of_s3(host.address, S3_PORT)
+
+
 def start_head(host: Host) -> str:
     """Start Ray's head, on which no trial trains; returns the cluster's address."""
     address = f"{host.address}:{RAY_PORT}"
@@ -34,14 +43,14 @@ def start_head(host: Host) -> str:
     return address
 
 
-def start_worker(host: Host, address: str, code: int | None = 0) -> str:
-    """Let a host with one core for trials join the cluster; returns what Ray said."""
-    return _ray(host, "--address", address, "--num-cpus", 1, code=code)
+def start_worker(host: Host, address: str, **environment: str) -> None:
+    """Let a host with one core for trials join the cluster; its workers have its environment."""
+    _ray(host, "--address", address, "--num-cpus", 1, **environment)
 
 
-def _ray(host: Host, *options: object, code: int | None = 0) -> str:
+def _ray(host: Host, *options: object, **environment: str) -> None:
     given = ("--node-ip-address", host.address, "--object-store-memory", _OBJECT_STORE)
-    return host.run("ray", "start", *options, *given, code=code, RAY_AUTH_MODE="token")
+    host.run("ray", "start", *options, *given, RAY_AUTH_MODE="token", **environment)
 
 
 def cores(head: Host) -> float:
