@@ -8,7 +8,7 @@ from semtune.errors import StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
-from semtune.tracking.store import ask_store, shown
+from semtune.tracking.store import ask_store, check_uri, shown
 from semtune.workspace import Workspace
 
 THIS = "this machine"
@@ -61,6 +61,7 @@ def check_up(
 
     Raises:
         SearchError: If the cluster cannot be reached.
+        TrackingError: If the URI cannot name a store.
     """
     silent: list[Finding] = []
     here = examine(workspace.frames)
@@ -133,11 +134,18 @@ def _called(
 
 
 def _tracking(workspace: Workspace, tracking_uri: str | None) -> tuple[str, list[Finding]]:
+    try:
+        check_uri(workspace, tracking_uri)
+    except TrackingError as error:
+        what, _, remedy = str(error).rpartition("; ")
+        return "cannot be used", [Finding("fault", "MLflow", what, remedy)]
     if not tracking_uri and not workspace.database.exists():
         return "a database in the workspace, made by the first search", []
     try:
         ask_store(workspace, tracking_uri)
     except TrackingError as error:
-        what, _, remedy = str(error).rpartition("; ")
-        return "does not answer", [Finding("fault", "MLflow", what, remedy)]
+        remedy = (
+            "a search keeps its runs in the journal meanwhile; start the server, or correct --tracking-uri"
+        )
+        return "does not answer", [Finding("warning", "MLflow", str(error).rpartition("; ")[0], remedy)]
     return f"{shown(tracking_uri) if tracking_uri else 'the database in the workspace'} answers", []

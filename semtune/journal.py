@@ -22,8 +22,8 @@ from semtune.events import (
     EpochDone,
     Event,
     NodeLost,
-    NothingRuns,
     Noted,
+    NothingRuns,
     RepeatAsked,
     SearchClosed,
     SearchOpened,
@@ -139,7 +139,7 @@ class SearchRecord:
         elif isinstance(event, Noted):
             self.notes.append(event.text)
         elif isinstance(event, NodeLost):
-            for name in event.trials:
+            for name in self.trials.keys() & set(event.trials):
                 self.trials[name].add_preemption(event.node)
         elif event.trial in self.trials:  # else the line with its start was damaged
             self._add_to_trial(self.trials[event.trial], event)

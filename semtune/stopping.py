@@ -20,14 +20,13 @@ def ask_to_stop(path: Path, what: str) -> None:
 
 
 class StopRequests:
-    """Reads requests as they come; those of before are forgotten: nobody worked on the search.
+    """Reads requests as they come.
 
     Args:
-        path: The file of the requests; removed here.
+        path: The file of the requests; missing while there is none.
     """
 
     def __init__(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
         self._path, self._read = path, 0
 
     def new(self) -> list[str]:

@@ -17,6 +17,29 @@ from semtune.events import (
 )
 
 
+@dataclass(frozen=True)
+class Hours:
+    """What a search took of machines, while its trials were at work."""
+
+    gpu: float
+    cpu: float
+    """Hours of one core."""
+    per_gpu_hour: float | None = None
+    """What a GPU-hour costs, in the user's currency."""
+    preempted: int = 0
+    """How often a machine was taken away from under a trial."""
+
+    @property
+    def cost(self) -> float | None:
+        """Of the GPU-hours, where it is known what one costs."""
+        return None if self.per_gpu_hour is None else self.per_gpu_hour * self.gpu
+
+    def __str__(self) -> str:
+        """In words."""
+        cost = "" if self.cost is None else f", cost {self.cost:.2f}"
+        return f"{self.gpu:.2f} GPU-hours{cost}, {self.cpu:.2f} core-hours"
+
+
 @dataclass
 class Usage:
     """Time that trials had of processors and GPUs, over all sessions; idle machines are not in it."""

@@ -25,7 +25,9 @@ from semtune.simulator import SPECIALISTS
 from semtune.workspace import SearchFolder, Workspace
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
+DOCUMENTS = [
+    path for pattern in ("*.md", "docs/**/*.md", "cluster/**/*.md") for path in sorted(ROOT.glob(pattern))
+]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 ALL = "\n".join(TEXTS.values())
 README, COMMANDS, EXTENDING = (TEXTS[name] for name in ("README.md", "docs/commands.md", "docs/extending.md"))

@@ -13,6 +13,18 @@ _MINUTE = 60.0
 _RECENT = 60.0  # seconds; Ray takes up to half of it to find that a machine is gone
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What ends the search phase, or the session."""
+
+    seconds: float | None
+    """Time budget of the trials in this session; None for no limit."""
+    gpu_hours: float | None
+    """Budget of the search over all its sessions; None for no limit."""
+    wait: float
+    """Seconds without a trial at work after which the session ends."""
+
+
 @dataclass
 class Circumstances:
     """Judges what the driver sees of the cluster.
@@ -21,22 +33,23 @@ class Circumstances:
         record: What the journal says.
         add: Takes new events.
         interrupt: Ends the search, resumable, for a reason.
-        gpu_hours: Budget of the search over all its sessions; None for no limit.
-        wait: Seconds without a trial at work after which the search ends.
+        limits: What may be used up.
     """
 
     record: SearchRecord
     add: Callable[[Event], None]
     interrupt: Callable[[str], None]
-    gpu_hours: float | None
-    wait: float
+    limits: Limits
+    _start: float = field(default_factory=time.monotonic)
     _idle: float = 0.0
     _told: float = field(default=-1.0)  # idle seconds when it was last told
 
     @property
-    def over_gpu_hours(self) -> bool:
-        """Whether the GPU-hours are used up."""
-        return self.gpu_hours is not None and self.record.usage.gpu_hours(time.time()) >= self.gpu_hours
+    def over_budget(self) -> bool:
+        """Whether the time of the trials is used up, or their GPU-hours are."""
+        seconds, hours = self.limits.seconds, self.limits.gpu_hours
+        late = seconds is not None and time.monotonic() - self._start > seconds
+        return late or (hours is not None and self.record.usage.gpu_hours(time.time()) >= hours)
 
     def at_work(self, trial: str, node: str, host: str, cpus: float, gpus: float) -> None:
         """Record that a worker took a trial up.
@@ -75,7 +88,7 @@ class Circumstances:
         self._idle += seconds
         if self._idle - max(self._told, 0.0) >= _MINUTE or (not nodes and self._told < 0):
             self._told = self._idle
-            self.add(NothingRuns(seconds=self._idle, limit=self.wait, nodes=nodes))
-        if self._idle >= self.wait:
+            self.add(NothingRuns(seconds=self._idle, limit=self.limits.wait, nodes=nodes))
+        if self._idle >= self.limits.wait:
             found = f"none of {nodes} nodes has room for a trial" if nodes else "no node is there to train"
             self.interrupt(f"{found} since {self._idle / _MINUTE:.3g} min (--wait); add nodes, then")

@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
 
 from semtune.config import Precision, TrialTask
-from semtune.errors import StorageError
-from semtune.journal import Noted, StopReason, TrialPlaced
-from semtune.results import EpochResult
+from semtune.search.adapters import Ending, Endings, Proposals, Verdicts, place
 from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
-from semtune.search.layout import Layout, Place
+from semtune.search.layout import Layout
 from semtune.search.nodes import lookout
 from semtune.search.order import Order
 from semtune.search.packing import Allotment, Node, ProbeFile, settings_to_probe
 from semtune.search.prober import companies, surroundings
 from semtune.search.space import SearchSpace
-from semtune.search.trainable import NODE, TASK, RayTrial
-from semtune.search.tune_habits import break_habits, part_of
+from semtune.search.trainable import RayTrial
+from semtune.search.tune_habits import break_habits
 from semtune.search.watch import HeadGoneError, Watch
-
-_LABEL, _PLACE = "trial", "place"
-"""Keys of Tune's configuration of a trial: its name, and what it takes."""
-_COLOUR = re.compile(r"\x1b\[\d*m")
-_LOW = "running low on memory"  # so Ray says that its memory monitor killed a worker
-_RAISED = "ray::"  # so Ray begins the traceback of an exception in a worker
 
 
 @dataclass(frozen=True)
@@ -58,173 +44,8 @@ class Resources:
     """Seconds without an epoch after which a trial hangs and its process is killed."""
     max_nodes: int | None = None
     """Nodes that have trials at the same time; by default all."""
-
-
-class _NotInSnapshots:
-    """Tune pickles its parts into snapshots; ours stay out of them: a search is resumed from its journal."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-
-class _Proposals(_NotInSnapshots, Searcher):  # type: ignore[misc]
-    """Hands the director's orders to Tune."""
-
-    def __init__(
-        self,
-        director: Director,
-        layout: Layout,
-        watch: Watch,
-        task_of: Callable[[Order, Allotment], TrialTask],
-    ) -> None:
-        super().__init__(metric="validation_rmse", mode="min")
-        self._director, self._layout, self._watch, self._task_of = director, layout, watch, task_of
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        self._watch.look()  # Tune asks here, and nowhere else, while it has no trial at all
-        if self._director.busy >= self._layout.allotment.concurrent and not self._watch.over:
-            return None
-        order = self._director.next_order()
-        if order:
-            place = self._layout.place(order.hyperparameters.architecture, order.alone)
-            self._watch.ordered(order.trial, place)
-            task = self._task_of(order, self._layout.allotment)
-            return {
-                _LABEL: order.trial,
-                _PLACE: asdict(place),
-                TASK: task.model_copy(update={"gpu_share": min(1.0, place.gpus or 1.0)}).model_dump(),
-            }
-        return None if self._director.busy else str(Searcher.FINISHED)
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Nothing: the director learns it from the callback."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
-
-
-class _Verdicts(_NotInSnapshots, tune.schedulers.FIFOScheduler):  # type: ignore[misc]
-    """Brings each report to the director and its verdict to Tune; ASHA is behind the director."""
-
-    def __init__(self, director: Director, watch: Watch) -> None:
-        super().__init__()
-        self._director, self._watch = director, watch
-        self.stopped: dict[str, StopReason] = {}
-
-    def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        name = trial.config[_LABEL]
-        if node := result.get(NODE):
-            self._watch.at_work(name, node)
-        _tell(self._director, name, result)
-        epoch = _epoch(result)
-        reason = self._director.epoch_done(name, epoch) if epoch else None
-        if reason is None:
-            return str(TrialScheduler.CONTINUE)
-        self.stopped[name] = reason
-        return str(TrialScheduler.STOP)
-
-
-class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
-    """Tells the director how trials ended, and kills the processes of those that hang."""
-
-    def __init__(
-        self,
-        director: Director,
-        verdicts: _Verdicts,
-        watch: Watch,
-        heartbeat: Heartbeat,
-        files: TrialFiles,
-    ) -> None:
-        self._director, self._verdicts, self._watch, self._files = director, verdicts, watch, files
-        self._heartbeat, self._hung = heartbeat, set[str]()
-        self._running: dict[str, Trial] = {}
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: object
-    ) -> None:
-        self._heartbeat.heard(trial.config[_LABEL])
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        for trial in trials:  # Tune tells of no start in a process that served another trial before
-            if trial.status == Trial.RUNNING and self._running.get(trial.config[_LABEL]) is not trial:
-                self._running[trial.config[_LABEL]] = trial
-                self._heartbeat.heard(trial.config[_LABEL])
-        for name in self._heartbeat.overdue():
-            self._hung.add(name)
-            self._heartbeat.forget(name)
-            ray.kill(self._running[name].temporary_state.ray_actor)
-        self._watch.running = len(self._running)
-        self._watch.look()
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        name, last = trial.config[_LABEL], trial.last_result or {}
-        if name in self._verdicts.stopped:
-            self._end(name, self._verdicts.stopped.pop(name), "")
-            return
-        _tell(self._director, name, last)
-        epoch = _epoch(last)
-        if epoch:
-            self._director.epoch_done(name, epoch)
-        if "tested" in last and self._fetched(name):
-            self._director.tested(name, last["tested"])
-        if "timed" in last:
-            self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
-        if last.get("reason") == "interrupted":  # the worker's disk takes no more
-            self._director.interrupt(last["message"])
-        self._end(name, last.get("reason", "epochs"), last.get("message", ""))
-
-    def _fetched(self, name: str) -> bool:
-        """Whether what a tested trial left is here; a storage that is away ends the search, resumable."""
-        try:
-            self._files.fetch(name)
-        except StorageError as error:
-            self._director.interrupt(str(error))
-            return False
-        return True
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
-        name, error = trial.config[_LABEL], _error_of(trial)
-        if name in self._hung:
-            self._end(name, "hung", f"no epoch for {self._heartbeat.limit:g} s (--heartbeat)")
-        elif _RAISED in error and _LOW not in error:
-            self._end(name, "error", error)
-        else:
-            node = self._forget(name)
-            reason: StopReason = "out_of_memory" if _LOW in error else "lost"
-            self._director.died(name, reason, f"the process of the trial died: {error}", node)
-
-    def _end(self, name: str, reason: StopReason, message: str) -> None:
-        self._forget(name)
-        self._director.ended(name, reason, message)
-        self._files.drop(self._director.unneeded)
-
-    def _forget(self, name: str) -> str:
-        """Expect nothing more of a trial; returns the node that it was on."""
-        self._heartbeat.forget(name)
-        self._hung.discard(name)
-        if trial := self._running.pop(name, None):
-            # Tune keeps statistics of every number of every trial, 20 kB that nobody asks for.
-            trial.run_metadata.metric_analysis.clear()
-            trial.run_metadata.metric_n_steps.clear()
-        return self._watch.left(name)
-
-
-class _Ending(_NotInSnapshots, tune.Stopper):  # type: ignore[misc]
-    """Ends Tune where it would wait: for trials that nobody wants any more, or for nodes that are gone."""
-
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._watch.over or self._watch.stranded
+    wait: float = 1800.0
+    """Seconds without a trial at work after which the search ends, resumable."""
 
 
 def run(
@@ -245,7 +66,7 @@ def run(
         files: Of the trials; checkpoints of those that are no finalists are removed.
         probes: File of what was measured of trials that share a GPU; None to measure nothing.
         trainable: What the workers run.
-        wishes: Returns the trials that the user asked to stop since the last call, `*` for the search.
+        wishes: Returns the trials that the user asked to stop since the last call, `*` for the whole search.
 
     Raises:
         SearchError: If no node has enough for one trial.
@@ -261,15 +82,15 @@ def run(
         )
         layout.look(seen.nodes)
         watch = Watch(director, layout, seen, wishes)
-        proposals, verdicts = _Proposals(director, layout, watch, task_of), _Verdicts(director, watch)
+        proposals, verdicts = Proposals(director, layout, watch, task_of), Verdicts(director, watch)
 
-        def endings() -> _Endings:
+        def endings() -> Endings:
             heartbeat = Heartbeat(resources.heartbeat)
-            return _Endings(director, verdicts, watch, heartbeat, files)
+            return Endings(director, verdicts, watch, heartbeat, files)
 
         with suppress(HeadGoneError):  # the director knows
             while _fit(
-                director, tune.with_resources(trainable, _place), proposals, verdicts, endings(), watch
+                director, tune.with_resources(trainable, place), proposals, verdicts, endings(), watch
             ):
                 watch.forget()
     director.close()
@@ -278,15 +99,15 @@ def run(
 def _fit(
     director: Director,
     workers: type[tune.Trainable],
-    proposals: _Proposals,
-    verdicts: _Verdicts,
-    endings: _Endings,
+    proposals: Proposals,
+    verdicts: Verdicts,
+    endings: Endings,
     watch: Watch,
 ) -> bool:
     """Let Tune run until the director has no more orders, or until it must start anew.
 
-    It must where Ray's memory monitor killed a worker, which Tune takes for an error of its own, and where all
-    that waits can only go to nodes that are gone. The director knows all that Tune knew.
+    It must where Ray's memory monitor killed a worker, which Tune takes for an error of its own, and where
+    all that waits can only go to nodes that are gone. The director knows all that Tune knew.
 
     Returns:
         Whether Tune must start anew.
@@ -297,7 +118,7 @@ def _fit(
         storage_path=str(scratch),
         verbose=0,
         callbacks=[endings],
-        stop=_Ending(watch),
+        stop=Ending(watch),
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
     )
     config = tune.TuneConfig(num_samples=-1, search_alg=proposals, scheduler=verdicts, reuse_actors=True)
@@ -314,35 +135,6 @@ def _fit(
         director.withdraw()
         return True
     return False
-
-
-def _place(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """What Tune must reserve for a trial."""
-    place = Place(**config[_PLACE])
-    if not place.nodes:
-        return tune.PlacementGroupFactory([place.resources])
-    on_these = [{"ray.io/node-id": f"in({','.join(place.nodes)})"}]
-    return tune.PlacementGroupFactory([place.resources], bundle_label_selector=on_these)
-
-
-def _tell(director: Director, name: str, report: dict[str, Any]) -> None:
-    if place := part_of(report, "placed"):
-        director.noted(TrialPlaced(trial=name, **place))
-    for note in report.get("notes", ()):
-        director.noted(Noted(text=note))
-
-
-def _error_of(trial: Trial) -> str:
-    """What Tune wrote down of an error; its own functions look where it will be copied later."""
-    if not trial.error_file:
-        return "no word of why"
-    _, _, text = Path(trial.error_file).read_text("utf-8").partition("\n")  # behind Tune's own line
-    return _COLOUR.sub("", text)
-
-
-def _epoch(result: dict[str, Any]) -> EpochResult | None:
-    found = part_of(result, "epoch")
-    return EpochResult(**found) if found else None
 
 
 def _sharing(

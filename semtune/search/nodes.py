@@ -1,4 +1,4 @@
-"""The nodes of the cluster as Ray tells them, looked at from a thread: a head that is gone blocks who asks."""
+"""The nodes of the cluster, asked for by a thread of its own: a head that is gone blocks who asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at once a second beside the trials: the nodes, the user's wishes, and that something runs."""
+"""What is looked at once a second beside the trials: nodes, the user's wishes, whether a trial runs."""
 
 from __future__ import annotations
 
