@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from estate import Tracking, cores, give_token, start_head, start_worker, why_no_postgres
-from hosts import CHECKOUT, Network, network, why_not
+from estate import Tracking, cores, give_token, start_bucket, start_head, start_worker, why_no_postgres
+from hosts import CHECKOUT, HOME, Network, network, why_not
 from invariants import check_all
 from place import Place, until
+from s3_server import BUCKET, why_no_s3
 
 from semtune.journal import read_events
 from semtune.tracking.store import open_store
 
-WHY_NOT = why_not() or why_no_postgres()
+WHY_NOT = why_not() or why_no_postgres() or why_no_s3()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "there can be hosts"),
@@ -29,7 +30,7 @@ CUT = 20.0  # seconds
 CHANGES = {
     "[pacf, vgg11, vgg13, vgg19, resnet50, resnet101]": "[pacf, resnet50]",
     "{value: 40, when: {architecture: [pacf]}, otherwise: 2}": (
-        "{value: 150, when: {architecture: [pacf]}, otherwise: 8}"
+        "{value: 150, when: {architecture: [pacf]}, otherwise: 6}"
     ),
     "[vgg11, vgg13, vgg19, resnet50, resnet101]": "[resnet50]",
     "trials: 12": "trials: 8\nsampler: random\nscheduler: none",
@@ -88,7 +89,7 @@ def small_quick():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Frames and a search space in a folder that all hosts see."""
+    """Frames and a search space in a folder that the head sees, and no other host."""
     place = Place(tmp_path_factory.mktemp("several"), uuid4().hex)
     place.run("simulate", "frames", "--fields", 12, "--settings", 4, "--seed", 1)
     (place.folder / "space.yaml").write_text(small_quick())
@@ -99,21 +100,23 @@ def place(tmp_path_factory):
 def searched(place):
     """The search: one host is killed, one joins, one is cut off; MLflow is killed and comes back."""
     token = uuid4().hex
-    with network(place.folder, "head", "one", "two", "three") as made:
-        head, one, two, three = made.hosts.values()
+    with network(place.folder, "head") as made:
+        head = made.hosts["head"]
+        one, two, three = (made.join(name, shares=False) for name in ("one", "two", "three"))
+        bucket = start_bucket(head)
         tracking = Tracking(head)
         tracking.start_database()
         tracking.start()
         for host in made.hosts.values():
             give_token(host, token)
-        address = start_head(head)
+        address = start_head(head, **bucket)
         for host in (one, two, three):
-            start_worker(host, address)
+            start_worker(host, address, **bucket)
         until(lambda: cores(head) == 3)
         site = Site(made, place)
         search = head.start(
             "env", "-C", place.folder, "python", "-m", "semtune", "search", "space.yaml", *WHOLE,
-            "--address", address, "--tracking-uri", tracking.uri,
+            "--address", address, "--tracking-uri", tracking.uri, "--storage", f"s3://{BUCKET}/tin", **bucket,
         )  # fmt: skip
         intruder = made.join("intruder")
         give_token(intruder, uuid4().hex)
@@ -126,9 +129,9 @@ def searched(place):
         ]  # fmt: skip
         until(lambda: site.epochs() > 20 and trials_on(one) and trials_on(two))
         one.kill()
-        four = made.join("four")
+        four = made.join("four", shares=False)
         give_token(four, token)
-        start_worker(four, address)
+        start_worker(four, address, **bucket)
         tracking.kill()
         until(lambda: trials_on(four))
         until(lambda: trials_on(two))
@@ -150,6 +153,11 @@ def test_the_search_finishes_whatever_happens_to_its_hosts(searched):
     assert 1 <= len({event.trial for event in events if event.event == "trial_died"}) <= 3
 
 
+def test_a_host_that_joined_fetched_the_frames_by_their_digest(searched):
+    digest = searched.site.place.json("report", "tin")["dataset"]["digest"]
+    assert f"{digest}.u8" in searched.site.made.hosts["four"].run("ls", "-R", f"{HOME}/.cache/semtune")
+
+
 def test_trials_runs_and_study_agree_and_nothing_is_left_running(searched):
     store = open_store(searched.site.workspace, searched.tracking.uri)
     tally = check_all(searched.site, "tin", store=store)
@@ -159,7 +167,9 @@ def test_trials_runs_and_study_agree_and_nothing_is_left_running(searched):
 
 def test_a_host_with_a_wrong_token_is_refused_and_told_why(searched):
     assert searched.refused.count("InvalidAuthToken") > 1
-    assert "semtune: Ray cannot be reached or started: the token here is not the cluster's" in searched.refused
+    assert (
+        "semtune: Ray cannot be reached or started: the token here is not the cluster's" in searched.refused
+    )
 
 
 def test_one_machine_reports_the_same(searched, tmp_path):
