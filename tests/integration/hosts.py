@@ -140,7 +140,9 @@ class Host:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def processes(self) -> list[str]:
-        """The command lines of all its processes."""
+        """The command lines of all its processes; none once it was killed."""
+        if self._inside.unshare.poll() is not None:
+            return []
         kind, found = Path(f"/proc/{self._inside.first}/ns/pid").readlink(), []
         for folder in Path("/proc").glob("[0-9]*"):
             try:

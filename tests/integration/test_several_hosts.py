@@ -30,7 +30,7 @@ CUT = 20.0  # seconds
 CHANGES = {
     "[pacf, vgg11, vgg13, vgg19, resnet50, resnet101]": "[pacf, resnet50]",
     "{value: 40, when: {architecture: [pacf]}, otherwise: 2}": (
-        "{value: 150, when: {architecture: [pacf]}, otherwise: 6}"
+        "{value: 100, when: {architecture: [pacf]}, otherwise: 4}"
     ),
     "[vgg11, vgg13, vgg19, resnet50, resnet101]": "[resnet50]",
     "trials: 12": "trials: 8\nsampler: random\nscheduler: none",
@@ -127,7 +127,7 @@ def searched(place):
                 "search", "space.yaml", *WHOLE, "--address", address,
             ),
         ]  # fmt: skip
-        until(lambda: site.epochs() > 20 and trials_on(one) and trials_on(two))
+        until(lambda: site.epochs() > 5 and trials_on(one) and trials_on(two))
         one.kill()
         four = made.join("four", shares=False)
         give_token(four, token)
