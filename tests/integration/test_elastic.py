@@ -93,7 +93,7 @@ def test_a_search_without_workers_ends_after_a_while_and_goes_on_when_there_are_
 
         director = search(tmp_path, Slow, resources, stop_after=lose_all, wait=15.0, trials=4)
         assert director.interrupted
-        assert director.trouble.startswith("no node is there to train")
+        assert director.trouble.startswith("there has been no node to train on")
         assert events_of(tmp_path, "nothing_runs")
         assert len(read_record(tmp_path / "journal.jsonl").trials) < 4
         cluster.add_node(num_cpus=2)
