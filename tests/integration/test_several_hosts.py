@@ -60,8 +60,9 @@ class Site:
     def events(self):
         return [event for event, _ in read_events(self.journal)] if self.journal.exists() else []
 
-    def epochs(self):
-        return sum(event.event == "epoch_done" for event in self.events())
+    def at_work(self):
+        """Addresses of the hosts that have trained."""
+        return {event.host for event in self.events() if event.event == "trial_at_work"}
 
 
 @dataclass
@@ -127,7 +128,7 @@ def searched(place):
                 "search", "space.yaml", *WHOLE, "--address", address,
             ),
         ]  # fmt: skip
-        until(lambda: site.epochs() > 5 and trials_on(one) and trials_on(two))
+        until(lambda: {one.address, two.address} <= site.at_work())
         one.kill()
         four = made.join("four", shares=False)
         give_token(four, token)
@@ -147,10 +148,12 @@ def searched(place):
 
 def test_the_search_finishes_whatever_happens_to_its_hosts(searched):
     assert searched.code == 0, searched.site.made.hosts["head"].log
-    events, hosts = searched.site.events(), searched.site.made.hosts
-    at_work = {event.host for event in events if event.event == "trial_at_work"}
-    assert at_work == {hosts[name].address for name in ("one", "two", "three", "four")}
-    assert 1 <= len({event.trial for event in events if event.event == "trial_died"}) <= 3
+    hosts = searched.site.made.hosts
+    assert searched.site.at_work() == {hosts[name].address for name in ("one", "two", "three", "four")}
+    died = [event.trial for event in searched.site.events() if event.event == "trial_died"]
+    assert 1 <= len(set(died)) <= 3
+    [told] = searched.site.place.json("list")
+    assert told["preempted"] == 1  # by the host that was killed, not by the one that came back
 
 
 def test_a_host_that_joined_fetched_the_frames_by_their_digest(searched):
