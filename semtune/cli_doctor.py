@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, workspace_at
+from semtune.cli_options import HERE, JsonOption, StorageOption, UriOption, WorkspaceOption, workspace_at
 
 app = typer.Typer()
 
@@ -18,14 +18,17 @@ def doctor(
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster, e.g. auto; without it, this machine alone.")
     ] = None,
+    storage: StorageOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Look at every machine and at MLflow before a search does; exits 1 if there is a fault."""
     from semtune.doctor import check_up, tables_of
+    from semtune.storage import check_storage
 
-    found = check_up(workspace_at(workspace), address, tracking_uri)
+    place = check_storage(storage) if storage else None
+    found = check_up(workspace_at(workspace), address, tracking_uri, place)
     if as_json:
         facts = {
             "sound": found.sound,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from semtune.errors import TrackingError
+from semtune.errors import StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
@@ -48,13 +48,16 @@ class CheckUp:
         return f"{told or 'nothing'} found; a search {'can' if self.sound else 'cannot'} start here"
 
 
-def check_up(workspace: Workspace, address: str | None, tracking_uri: str | None) -> CheckUp:
+def check_up(
+    workspace: Workspace, address: str | None, tracking_uri: str | None, storage: str | None = None
+) -> CheckUp:
     """Look at this machine, or at every node of a cluster, and at MLflow.
 
     Args:
         workspace: Where the search would be.
         address: Of a running Ray cluster; None for this machine alone.
         tracking_uri: Of MLflow's store; None for the workspace's own.
+        storage: What all nodes are to reach; None where the workspace is a folder that they share.
 
     Raises:
         SearchError: If the cluster cannot be reached.
@@ -62,7 +65,7 @@ def check_up(workspace: Workspace, address: str | None, tracking_uri: str | None
     """
     silent: list[Finding] = []
     here = examine(workspace.frames)
-    nodes = _called(workspace, address, silent) if address else {THIS: here}
+    nodes = _called(workspace, address, storage, silent) if address else {THIS: here}
     tracking, troubles = _tracking(workspace, tracking_uri)
     return CheckUp(nodes, (*silent, *judge_nodes(nodes, here.versions), *troubles), tracking)
 
@@ -99,18 +102,31 @@ def _hardware(facts: NodeFacts) -> tuple[str, ...]:
     )
 
 
-def _called(workspace: Workspace, address: str, silent: list[Finding]) -> dict[str, NodeFacts]:
+def _called(
+    workspace: Workspace, address: str, storage: str | None, silent: list[Finding]
+) -> dict[str, NodeFacts]:
     """What each node tells; those that do not answer are added to `silent`."""
     from semtune.search.cluster import connected  # ray comes in here
-    from semtune.search.roll_call import ask_nodes
+    from semtune.search.roll_call import ask_nodes, hindered
 
     with connected(address):
-        answers = ask_nodes(examine_node, str(workspace.frames))
+        answers = ask_nodes(examine_node, None if storage else str(workspace.frames))
+        try:
+            hindrances = hindered(storage or str(workspace.path))
+        except StorageError as error:
+            what, _, remedy = str(error).rpartition("; ")
+            silent.append(Finding("fault", THIS, what, remedy))
+            hindrances = {}
     remedy = "see `ray status` and the logs in /tmp/ray there, then ask again"
     silent += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
     return {
         each.node: NodeFacts.model_validate(each.told).model_copy(
-            update={"ray_cpus": each.cpus, "ray_gpus": each.gpus, "clock_ahead": each.clock_ahead}
+            update={
+                "ray_cpus": each.cpus,
+                "ray_gpus": each.gpus,
+                "clock_ahead": each.clock_ahead,
+                "storage": hindrances.get(each.node, ""),
+            }
         )
         for each in answers
         if not each.trouble
@@ -118,9 +134,13 @@ def _called(workspace: Workspace, address: str, silent: list[Finding]) -> dict[s
 
 
 def _tracking(workspace: Workspace, tracking_uri: str | None) -> tuple[str, list[Finding]]:
+    try:
+        check_uri(workspace, tracking_uri)
+    except TrackingError as error:
+        what, _, remedy = str(error).rpartition("; ")
+        return "cannot be used", [Finding("fault", "MLflow", what, remedy)]
     if not tracking_uri and not workspace.database.exists():
         return "a database in the workspace, made by the first search", []
-    check_uri(tracking_uri)
     try:
         ask_store(workspace, tracking_uri)
     except TrackingError as error:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -14,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from semtune.errors import SearchError, words_of
 from semtune.nodes import unlike
 from semtune.provenance import source_here, versions_here
+from semtune.storage import Storage, probe
 
 _CLOCK_PATIENCE = 5.0
 
@@ -64,6 +67,39 @@ def refuse_strangers() -> None:
             raise SearchError(f"{answer.node}: {answer.trouble}; `semtune doctor --address ...` looks closer")
         for finding in unlike(answer.node, answer.told, here):
             raise SearchError(str(finding))
+
+
+def refuse_blind(address: str) -> None:
+    """See to it that every node reads and writes the same storage as this machine.
+
+    Args:
+        address: Of the storage, or the folder of the workspace where all are to share it.
+
+    Raises:
+        SearchError: If a node does not, by its name.
+        StorageError: If this machine does not.
+    """
+    for node, trouble in hindered(address).items():
+        remedy = "give --storage a folder or bucket that every node reads and writes"
+        raise SearchError(f"{node}: {trouble}; {remedy}")
+
+
+def hindered(address: str) -> dict[str, str]:
+    """What keeps nodes from a storage, by their names; empty where all read and write it.
+
+    Args:
+        address: Of the storage, or a folder that all are to share.
+
+    Raises:
+        StorageError: If this machine cannot use it.
+    """
+    storage, nonce = Storage(address), uuid4().hex
+    storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
+    try:
+        answers = {each.node: each.trouble or each.told for each in ask_nodes(probe, address, nonce)}
+    finally:
+        storage.delete(f"probes/{nonce}")
+    return {node: trouble for node, trouble in answers.items() if trouble}
 
 
 def versions_of_code() -> Mapping[str, str]:
