@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,11 +25,14 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
         return
     from semtune.display import print_table
 
-    headers = (
-        "name", "state", "trials", "finished", "epochs", "frames trained", "seconds", "best validation RMSE",
-        "split",
+    shown = (
+        "name", "state", "trials", "finished", "failed", "preempted", "epochs", "seconds", "gpu_hours",
+        "best_validation_rmse", "split",
     )  # fmt: skip
-    print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
+    headers = [name.replace("_", " ").replace("rmse", "RMSE").replace("gpu", "GPU") for name in shown]
+    print_table(headers, [[cell(each[name]) for name in shown] for each in searches], "Searches")
+    for line in filter(None, map(_running_line, searches)):
+        typer.echo(line)
 
 
 @app.command()
@@ -53,3 +57,15 @@ def report(
     print_comparison(table)
     for path in written:
         typer.echo(f"-> {path}")
+
+
+def _running_line(search: dict[str, Any]) -> str:
+    """Who works on a search, where and since when; empty if nobody does."""
+    work = search["running"]
+    if work is None:
+        return ""
+    since = datetime.fromtimestamp(work["since"]).astimezone().isoformat(" ", "minutes")
+    cost = "" if search["cost"] is None else f", cost {search['cost']:.2f}"
+    hours = f"{search['gpu_hours']:.2f} GPU-hours, {search['cpu_hours']:.2f} core-hours{cost}"
+    where = f"{len(work['trials'])} trials at work on {', '.join(work['nodes']) or 'no node'}"
+    return f"{search['name']} runs since {since}, process {work['pid']} of {work['host']}: {where}; {hours}"

@@ -1,4 +1,4 @@
-"""Commands that work on a search: start it, go on with it, run its failed trials again."""
+"""Commands that work on a search: start it, stop it, go on with it, run its failed trials again."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ from semtune.cli_options import (
     BudgetOption,
     CompileOption,
     ConcurrentOption,
+    CostOption,
     FailuresOption,
+    GpuHoursOption,
     GpusOption,
     HeartbeatOption,
     JsonOption,
     LongerOption,
+    NodesOption,
     SeedsOption,
     SplitOption,
     TrialsOption,
     UriOption,
+    WaitOption,
     WorkspaceOption,
     explanation,
     parse_gpus,
     parse_heartbeat,
     parse_seconds,
+    parse_wait,
     show,
     workspace_at,
 )
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from semtune import workflow
     from semtune.changes import Changes
     from semtune.journal import Event
+    from semtune.search.driver import Resources
     from semtune.session import Outcome
 
 app = typer.Typer()
@@ -58,10 +64,14 @@ def search(
     concurrent: ConcurrentOption = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of split, sampler and trials.")] = None,
     time_budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
+    cost_per_gpu_hour: CostOption = None,
     max_failures: FailuresOption = None,
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
@@ -81,23 +91,27 @@ def search(
     """Search for the best network: Ray Tune schedules, Optuna proposes, ASHA stops, MLflow keeps."""
     from semtune import workflow
     from semtune.planning import SearchRequest
-    from semtune.search.driver import Resources
 
     request = SearchRequest(
         space,
         data,
         name,
         hyperparameters={"epochs": epochs, "crop": crop},
-        settings={"trials": trials, "seed": seed, "max_failures": max_failures, "seeds": seeds},
+        settings={
+            "trials": trials,
+            "seed": seed,
+            "max_failures": max_failures,
+            "seeds": seeds,
+            "gpu_hours": gpu_hours,
+            "cost_per_gpu_hour": cost_per_gpu_hour,
+        },
         precision=precision,
         compilation=compilation,
         leave_out_faulty=leave_out_faulty,
         start=start,
         split=split,
     )
-    resources = Resources(
-        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
-    )
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place = workspace_at(workspace)
     if dry_run:
@@ -118,10 +132,14 @@ def resume(
     epochs: LongerOption = None,
     concurrent: ConcurrentOption = None,
     time_budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
+    cost_per_gpu_hour: CostOption = None,
     max_failures: FailuresOption = None,
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -129,13 +147,11 @@ def resume(
     """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
     from semtune.changes import Changes
-    from semtune.search.driver import Resources
 
-    resources = Resources(
-        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
-    )
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    _go_on(workspace, name, Changes(trials, epochs, max_failures, seeds), conditions, as_json)
+    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour)
+    _go_on(workspace, name, changes, conditions, as_json)
 
 
 @app.command()
@@ -147,6 +163,8 @@ def retry(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -154,15 +172,48 @@ def retry(
     """Run failed trials again from their start, each under a new name, and go on with the search."""
     from semtune import workflow
     from semtune.changes import Changes
-    from semtune.search.driver import Resources
 
     if not failed:
         raise ConfigError("say which trials are to run again: --failed")
-    resources = Resources(
-        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
-    )
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
     _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
+
+
+@app.command()
+def stop(
+    name: Annotated[str, typer.Argument(help="A running search of this workspace.")],
+    trial: Annotated[str | None, typer.Option(help="End this trial alone, e.g. trial-0003.")] = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Stop a running search from another terminal, to be resumed, or end one of its trials."""
+    from semtune import workflow
+
+    workflow.stop(workspace_at(workspace), name, trial)
+    what = f"{trial} ends" if trial else "its trials end"
+    then = "" if trial else f"; `semtune resume {name}` goes on"
+    show({"search": name, "trial": trial, "asked": True}, as_json, f"{name}: {what} at the next epoch{then}")
+
+
+def _resources(
+    concurrent: int | None,
+    gpus_per_trial: str,
+    address: str | None,
+    heartbeat: str,
+    max_nodes: int | None,
+    wait: str,
+) -> Resources:
+    from semtune.search.driver import Resources
+
+    return Resources(
+        concurrent,
+        parse_gpus(gpus_per_trial),
+        address,
+        heartbeat=parse_heartbeat(heartbeat),
+        max_nodes=max_nodes,
+        wait=parse_wait(wait),
+    )
 
 
 def _go_on(

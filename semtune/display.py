@@ -16,9 +16,12 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    NodeLost,
     Noted,
+    NothingRuns,
     SearchOpened,
     SearchRecord,
+    TrialAtWork,
     TrialDied,
     TrialEnded,
     TrialRecord,
@@ -31,6 +34,7 @@ from semtune.planning import read_plan
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
 from semtune.report.text import Columns, columns, supplements, title
+from semtune.usage import Hours
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
@@ -46,6 +50,8 @@ class SearchDisplay:
     def __init__(self, folder: SearchFolder) -> None:
         self._folder, self._console = folder, Console()
         self._record, self._trials = SearchRecord(), 0
+        self._cost: float | None = None
+        self._waiting: NothingRuns | None = None
         self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
         live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=_REFRESHES_PER_SECOND
@@ -69,7 +75,9 @@ class SearchDisplay:
             self._open()
         else:
             self._record.add(event)
-        if self._live is None or isinstance(event, Noted):
+        if isinstance(event, NothingRuns | TrialAtWork):
+            self._waiting = event if isinstance(event, NothingRuns) else None
+        if self._live is None or isinstance(event, Noted | NodeLost | NothingRuns):
             line = _line(event, self._record)
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -77,7 +85,8 @@ class SearchDisplay:
     def _open(self) -> None:
         """Take up the search as it stands; the journal has the opening event already."""
         self._record = read_record(self._folder.journal)
-        self._trials = read_plan(self._folder.plan).space().settings.trials
+        settings = read_plan(self._folder.plan).space().settings
+        self._trials, self._cost = settings.trials, settings.cost_per_gpu_hour
         self._frames_before, self._ended_before = self._record.frames_trained, _count_ended(self._record)
 
     def _render(self) -> RenderableType:
@@ -92,6 +101,10 @@ class SearchDisplay:
             f"{(self._record.frames_trained - self._frames_before) / seconds:.0f} frames/s",
             f"{_duration(seconds)} so far",
         ]
+        now, usage = time.time(), self._record.usage
+        parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), self._cost)))
+        if self._waiting:
+            parts.append(_line(self._waiting, self._record))
         new = ended - self._ended_before
         if new and ended < self._trials:
             parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
@@ -105,7 +118,7 @@ def print_event_as_json(file: TextIO, event: Event) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     """Draw a table; all columns but the first are set to the right."""
-    Console().print(_table(headers, rows, title))
+    _wide_console().print(_table(headers, rows, title))
 
 
 def print_comparison(table: ComparisonTable) -> None:
@@ -194,6 +207,15 @@ def _line(event: Event, record: SearchRecord) -> str:
             "goes on alone: too little memory beside others" if event.alone else "goes on from its checkpoint"
         )
         return f"{event.trial}  died      goes on {how}"
+    if isinstance(event, NodeLost):
+        there = ", ".join(event.trials)
+        return f"node {event.host} is gone" + (f"; preempted, to go on elsewhere: {there}" if there else "")
+    if isinstance(event, NothingRuns):
+        nodes = f"none of {event.nodes} nodes has room for a trial" if event.nodes else "no node to train on"
+        left = _duration(max(0.0, event.limit - event.seconds))
+        return (
+            f"{nodes} since {_duration(event.seconds)}; the search ends in {left} (--wait) and can be resumed"
+        )
     if isinstance(event, Noted):
         return event.text
     if isinstance(event, TrialTested):

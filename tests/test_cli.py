@@ -344,8 +344,9 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
     states = {name: each["state"] for name, each in searches.items()}
     assert states == {"died": "interrupted", "stopped": "interrupted", "done": "finished", "broke": "failed"}
     assert searches["died"] == {
-        "name": "died", "state": "interrupted", "trials": 2, "finished": 1, "epochs": 2,
-        "frames_trained": 20, "seconds": 7.0, "best_validation_rmse": 1.25, "split": "field",
+        "name": "died", "state": "interrupted", "trials": 2, "finished": 1, "failed": 0, "preempted": 0,
+        "epochs": 2, "frames_trained": 20, "seconds": 7.0, "gpu_hours": 0.0, "cpu_hours": 0.0, "cost": None,
+        "best_validation_rmse": 1.25, "split": "field", "running": None,
     }  # fmt: skip
     shown = semtune("list").out
     assert all(name in shown for name in ends)

@@ -31,13 +31,14 @@ class Finals:
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first.
 
-        One that failed with every fresh seed makes way for the next.
+        One that failed with every fresh seed makes way for the next; one that the user stopped is none.
         """
         hopeless = {
             origin
             for origin, group in self._reseeded().items()
             if len(group) >= self.settings.seeds and all(trial.failed for trial in group)
         }
+        hopeless |= {trial.name for trial in self.searched(stratum) if trial.reason == "stopped"}
         able = [t for t in self.searched(stratum) if t.epochs and not t.failed and t.name not in hopeless]
         return sorted(able, key=rank)[: self.settings.finalists]
 

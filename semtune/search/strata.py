@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,3 +40,13 @@ class Strata:
             factor = self.space.settings.reduction_factor
             self._halvings[key] = Halving(key[1], self.space.grace_of(key[1]), factor)
         return self._halvings[key]
+
+    def replay(self, trials: Iterable[TrialRecord]) -> None:
+        """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
+        for trial in trials:
+            sampler = self.sampler(trial.started.stratum)
+            for epoch in trial.epochs:
+                self.halving(trial).survives(trial.name, epoch)
+                sampler.report(trial.name, epoch.epoch, epoch.validation_rmse)
+            if trial.reason:
+                sampler.tell(trial.name, trial.reason, trial.validation_rmse)
