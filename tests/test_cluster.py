@@ -44,7 +44,7 @@ OF_KUBERAY = {
     },
 }  # fmt: skip
 
-COMING = {"--storage", "--gpu-hours", "--cost-per-gpu-hour", "--wait"}
+COMING = {"--storage"}
 each_place = pytest.mark.parametrize("place", LAUNCHED)
 each_resource = pytest.mark.parametrize(
     ("name", "resource"),
