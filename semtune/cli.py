@@ -40,9 +40,9 @@ app.add_typer(cli_search.app)
 app.add_typer(cli_results.app)
 app.add_typer(cli_data.app)
 app.add_typer(cli_focus.app)
+app.add_typer(cli_doctor.app)
 app.add_typer(cli_champion.app)
 app.add_typer(cli_reproduce.app)
-app.add_typer(cli_doctor.app)
 
 
 def run() -> None:

@@ -6,7 +6,7 @@ SemtuneError
 ├── MetadataError      the vendor metadata of an image cannot be read
 ├── UnknownNameError   a registry has no entry of that name
 ├── SearchError        a search does not exist, exists already, or cannot go on
-├── StorageError       the disk under the workspace is full, read-only or broken
+├── StorageError       a disk or a storage takes nothing more, or does not answer
 ├── DivergedError      a trial's loss became NaN or infinite
 └── TrackingError      the MLflow store or its champion cannot be used
 """
@@ -37,7 +37,7 @@ class SearchError(SemtuneError):
 
 
 class StorageError(SemtuneError):
-    """The disk under the workspace is full, read-only or broken."""
+    """A disk or a storage takes nothing more, or does not answer."""
 
 
 class DivergedError(SemtuneError, ArithmeticError):

@@ -108,10 +108,10 @@ def open_frames(cache_folder: Path, digest: str) -> FrameStore:
 def _open(cache_folder: Path, digest: str, frames: int | None = None) -> FrameStore | None:
     """The cache of this digest, or None where it is missing, unfinished, damaged or of another format."""
     try:
-        index = json.loads(_index_path(cache_folder, digest).read_text(encoding="utf-8"))
+        path, described = files_of(cache_folder, digest)
+        index = json.loads(described.read_text(encoding="utf-8"))
         heights, widths = np.asarray([index["heights"], index["widths"]], np.int64)
         ends = np.cumsum(heights * widths)
-        path = _pixels_path(cache_folder, digest)
         complete = path.stat().st_size == ends[-1] and len(ends) == (frames or len(ends))
         if not complete or index["format"] != FORMAT:
             return None
@@ -126,12 +126,13 @@ def _open(cache_folder: Path, digest: str, frames: int | None = None) -> FrameSt
 def _write_cache(dataset: Dataset, cache_folder: Path) -> None:
     _sweep(cache_folder)
     sizes: list[tuple[int, int]] = []
-    with written_whole(_pixels_path(cache_folder, dataset.digest)) as beside, beside.open("wb") as stream:
+    pixels, index = files_of(cache_folder, dataset.digest)
+    with written_whole(pixels) as beside, beside.open("wb") as stream:
         for frame in _decoded(dataset):
             stream.write(np.ascontiguousarray(frame).data)
             sizes.append((frame.shape[0], frame.shape[1]))
     heights, widths = zip(*sizes, strict=True)
-    with written_whole(_index_path(cache_folder, dataset.digest)) as beside:
+    with written_whole(index) as beside:
         beside.write_text(json.dumps({"format": FORMAT, "heights": heights, "widths": widths}), "utf-8")
 
 
@@ -156,9 +157,6 @@ def _sweep(cache_folder: Path) -> None:
                 part.unlink()
 
 
-def _pixels_path(cache_folder: Path, digest: str) -> Path:
-    return cache_folder / f"{digest}.u8"
-
-
-def _index_path(cache_folder: Path, digest: str) -> Path:
-    return cache_folder / f"{digest}.json"
+def files_of(cache_folder: Path, digest: str) -> tuple[Path, Path]:
+    """The two files of a dataset in a cache, there or not: grey levels, and their index, which is written last."""
+    return cache_folder / f"{digest}.u8", cache_folder / f"{digest}.json"
