@@ -18,14 +18,19 @@ def doctor(
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster, e.g. auto; without it, this machine alone.")
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option(help="Shared folder, s3:// or gs:// that each machine is to read and write.")
+    ] = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
-    """Look at every machine and at MLflow before a search does; exits 1 if there is a fault."""
+    """Look at every machine, the storage and MLflow before a search does; exits 1 if there is a fault."""
     from semtune.doctor import check_up, tables_of
+    from semtune.storage import check_storage
 
-    found = check_up(workspace_at(workspace), address, tracking_uri)
+    kept = check_storage(storage) if storage else None
+    found = check_up(workspace_at(workspace), address, kept, tracking_uri)
     if as_json:
         facts = {
             "sound": found.sound,

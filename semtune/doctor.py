@@ -1,13 +1,16 @@
-"""A look at everything that a search needs, before it starts: machines, MLflow."""
+"""A look at everything that a search needs, before it starts: machines, storage, MLflow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
-from semtune.errors import TrackingError
+from semtune.errors import StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
+from semtune.storage import Storage
 from semtune.tracking.store import ask_store, check_uri, shown
 from semtune.workspace import Workspace
 
@@ -48,23 +51,30 @@ class CheckUp:
         return f"{told or 'nothing'} found; a search {'can' if self.sound else 'cannot'} start here"
 
 
-def check_up(workspace: Workspace, address: str | None, tracking_uri: str | None) -> CheckUp:
-    """Look at this machine, or at every node of a cluster, and at MLflow.
+def check_up(
+    workspace: Workspace, address: str | None, storage: str | None, tracking_uri: str | None
+) -> CheckUp:
+    """Look at this machine, or at every node of a cluster, at the storage and at MLflow.
 
     Args:
         workspace: Where the search would be.
         address: Of a running Ray cluster; None for this machine alone.
+        storage: Where the search would keep files; None for the workspace, which nodes then share.
         tracking_uri: Of MLflow's store; None for the workspace's own.
 
     Raises:
         SearchError: If the cluster cannot be reached.
         TrackingError: If the URI cannot name a store.
     """
-    silent: list[Finding] = []
+    others: list[Finding] = []
     here = examine(workspace.frames)
-    nodes = _called(workspace, address, silent) if address else {THIS: here}
+    if address:
+        nodes = _called(workspace, address, storage, others)
+    else:
+        nodes = {THIS: here}
+        others += _unwritten(storage) if storage else []
     tracking, troubles = _tracking(workspace, tracking_uri)
-    return CheckUp(nodes, (*silent, *judge_nodes(nodes, here.versions), *troubles), tracking)
+    return CheckUp(nodes, (*others, *judge_nodes(nodes, here.versions), *troubles), tracking)
 
 
 def tables_of(found: CheckUp) -> list[tuple[str, Columns]]:
@@ -99,22 +109,45 @@ def _hardware(facts: NodeFacts) -> tuple[str, ...]:
     )
 
 
-def _called(workspace: Workspace, address: str, silent: list[Finding]) -> dict[str, NodeFacts]:
-    """What each node tells; those that do not answer are added to `silent`."""
+def _called(
+    workspace: Workspace, address: str, storage: str | None, others: list[Finding]
+) -> dict[str, NodeFacts]:
+    """What each node tells; what is wrong beside that is added to `others`."""
     from semtune.search.cluster import connected  # ray comes in here
-    from semtune.search.roll_call import ask_nodes
+    from semtune.search.roll_call import ask_nodes, blind_nodes
 
+    shared, blind = storage or str(workspace.path), dict[str, str]()
     with connected(address):
         answers = ask_nodes(examine_node, str(workspace.frames))
+        others += _unwritten(shared)
+        if not others:
+            blind = blind_nodes(shared)
     remedy = "see `ray status` and the logs in /tmp/ray there, then ask again"
-    silent += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
+    others += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
     return {
         each.node: NodeFacts.model_validate(each.told).model_copy(
-            update={"ray_cpus": each.cpus, "ray_gpus": each.gpus, "clock_ahead": each.clock_ahead}
+            update={
+                "ray_cpus": each.cpus,
+                "ray_gpus": each.gpus,
+                "clock_ahead": each.clock_ahead,
+                "storage": blind.get(each.node, ""),
+            }
         )
         for each in answers
         if not each.trouble
     }
+
+
+def _unwritten(storage: str) -> list[Finding]:
+    """A fault where this machine cannot write to a storage, and take away what it wrote."""
+    kept, key = Storage(storage), f"probes/{uuid4().hex}"
+    try:
+        kept.put(Path(__file__), key)  # any file will do
+        kept.delete(key)
+    except StorageError as error:
+        what, _, remedy = str(error).rpartition("; ")
+        return [Finding("fault", THIS, what, remedy)]
+    return []
 
 
 def _tracking(workspace: Workspace, tracking_uri: str | None) -> tuple[str, list[Finding]]:

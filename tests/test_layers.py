@@ -15,6 +15,8 @@ PACKAGE = ROOT / "semtune"
 # Module or package of semtune -> its layer. It imports only from lower ones; siblings are strangers.
 LAYERS = {
     "errors": 0,
+    "mounts": 1,
+    "storage": 2,
     "environment": 1,
     "published": 1,
     "registry": 1,

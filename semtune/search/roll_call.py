@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -14,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from semtune.errors import SearchError, words_of
 from semtune.nodes import unlike
 from semtune.provenance import source_here, versions_here
+from semtune.storage import Storage, probe
 
 _CLOCK_PATIENCE = 5.0
 
@@ -64,6 +67,26 @@ def refuse_strangers() -> None:
             raise SearchError(f"{answer.node}: {answer.trouble}; `semtune doctor --address ...` looks closer")
         for finding in unlike(answer.node, answer.told, here):
             raise SearchError(str(finding))
+
+
+def blind_nodes(address: str) -> dict[str, str]:
+    """Let every node read what this machine writes to a storage, and write there itself.
+
+    Args:
+        address: Of the storage, or a folder that all share.
+
+    Returns:
+        What hinders, by node; nodes without hindrance, and those without an answer, are left out.
+
+    Raises:
+        StorageError: If this machine cannot write there.
+    """
+    storage, nonce = Storage(address), uuid4().hex
+    storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
+    try:
+        return {each.node: each.told for each in ask_nodes(probe, address, nonce) if each.told}
+    finally:
+        storage.delete(f"probes/{nonce}")
 
 
 def versions_of_code() -> Mapping[str, str]:
