@@ -118,7 +118,7 @@ def _called(
 
     shared, blind = storage or str(workspace.path), dict[str, str]()
     with connected(address):
-        answers = ask_nodes(examine_node, str(workspace.frames))
+        answers = ask_nodes(examine_node, str(workspace.frames), afresh=True)
         others += _unwritten(shared)
         if not others:
             blind = blind_nodes(shared)
