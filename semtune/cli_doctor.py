@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, workspace_at
+from semtune.cli_options import HERE, JsonOption, StorageOption, UriOption, WorkspaceOption, workspace_at
 
 app = typer.Typer()
 
@@ -18,9 +18,7 @@ def doctor(
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster, e.g. auto; without it, this machine alone.")
     ] = None,
-    storage: Annotated[
-        str | None, typer.Option(help="Shared folder, s3:// or gs:// that each machine is to read and write.")
-    ] = None,
+    storage: StorageOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -29,8 +27,8 @@ def doctor(
     from semtune.doctor import check_up, tables_of
     from semtune.storage import check_storage
 
-    kept = check_storage(storage) if storage else None
-    found = check_up(workspace_at(workspace), address, kept, tracking_uri)
+    place = check_storage(storage) if storage else None
+    found = check_up(workspace_at(workspace), address, tracking_uri, place)
     if as_json:
         facts = {
             "sound": found.sound,

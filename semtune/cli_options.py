@@ -31,6 +31,10 @@ CompileOption = Annotated[
     Literal["auto", "on", "off"], typer.Option("--compile", help="auto: where a trial is long enough.")
 ]
 AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluster, e.g. auto.")]
+StorageOption = Annotated[
+    str | None,
+    typer.Option(help="What all nodes reach: a shared folder, s3://bucket/prefix or gs://bucket/prefix."),
+]
 BudgetOption = Annotated[
     str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
 ]

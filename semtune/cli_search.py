@@ -27,6 +27,7 @@ from semtune.cli_options import (
     NodesOption,
     SeedsOption,
     SplitOption,
+    StorageOption,
     TrialsOption,
     UriOption,
     WaitOption,
@@ -70,6 +71,7 @@ def search(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    storage: StorageOption = None,
     max_nodes: NodesOption = None,
     wait: WaitOption = "30m",
     precision: Annotated[
@@ -91,6 +93,7 @@ def search(
     """Search for the best network: Ray Tune schedules, Optuna proposes, ASHA stops, MLflow keeps."""
     from semtune import workflow
     from semtune.planning import SearchRequest
+    from semtune.storage import check_storage
 
     request = SearchRequest(
         space,
@@ -110,6 +113,7 @@ def search(
         leave_out_faulty=leave_out_faulty,
         start=start,
         split=split,
+        storage=check_storage(storage) if storage else None,
     )
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)

@@ -108,6 +108,8 @@ class TrialTask(BaseModel):
             is long enough to pay for it.
         gpu_share: Share of a GPU's memory that the worker may take.
         start: File of the weights that the trial starts from; None for weights from its seed.
+        storage: Address of the storage where these files are, each under its name; None where the paths hold.
+        search: Id of the search, below which its files are in the storage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -123,3 +125,5 @@ class TrialTask(BaseModel):
     compilation: Compilation = "off"
     gpu_share: float = Field(1.0, gt=0, le=1)
     start: str | None = None
+    storage: str | None = None
+    search: str = ""

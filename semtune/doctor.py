@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from semtune.errors import StorageError, TrackingError
+from semtune.errors import SemtuneError, StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
@@ -52,15 +52,15 @@ class CheckUp:
 
 
 def check_up(
-    workspace: Workspace, address: str | None, storage: str | None, tracking_uri: str | None
+    workspace: Workspace, address: str | None, tracking_uri: str | None, storage: str | None = None
 ) -> CheckUp:
     """Look at this machine, or at every node of a cluster, at the storage and at MLflow.
 
     Args:
         workspace: Where the search would be.
         address: Of a running Ray cluster; None for this machine alone.
-        storage: Where the search would keep files; None for the workspace, which nodes then share.
         tracking_uri: Of MLflow's store; None for the workspace's own.
+        storage: What all nodes are to reach; None where the workspace is a folder that they share.
 
     Raises:
         SearchError: If the cluster cannot be reached.
@@ -68,11 +68,9 @@ def check_up(
     """
     others: list[Finding] = []
     here = examine(workspace.frames)
-    if address:
-        nodes = _called(workspace, address, storage, others)
-    else:
-        nodes = {THIS: here}
-        others += _unwritten(storage) if storage else []
+    nodes = _called(workspace, address, storage, others) if address else {THIS: here}
+    if storage and not address:
+        others += _unwritten(storage)
     tracking, troubles = _tracking(workspace, tracking_uri)
     return CheckUp(nodes, (*others, *judge_nodes(nodes, here.versions), *troubles), tracking)
 
@@ -114,14 +112,15 @@ def _called(
 ) -> dict[str, NodeFacts]:
     """What each node tells; what is wrong beside that is added to `others`."""
     from semtune.search.cluster import connected  # ray comes in here
-    from semtune.search.roll_call import ask_nodes, blind_nodes
+    from semtune.search.roll_call import ask_nodes, hindered
 
-    shared, blind = storage or str(workspace.path), dict[str, str]()
     with connected(address):
-        answers = ask_nodes(examine_node, str(workspace.frames), afresh=True)
-        others += _unwritten(shared)
-        if not others:
-            blind = blind_nodes(shared)
+        answers = ask_nodes(examine_node, None if storage else str(workspace.frames), afresh=True)
+        hindrances = dict[str, str]()
+        try:
+            hindrances = hindered(storage or str(workspace.path))
+        except StorageError as error:
+            others.append(_fault(THIS, error))
     remedy = "see `ray status` and the logs in /tmp/ray there, then ask again"
     others += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
     return {
@@ -130,7 +129,7 @@ def _called(
                 "ray_cpus": each.cpus,
                 "ray_gpus": each.gpus,
                 "clock_ahead": each.clock_ahead,
-                "storage": blind.get(each.node, ""),
+                "storage": hindrances.get(each.node, ""),
             }
         )
         for each in answers
@@ -145,20 +144,26 @@ def _unwritten(storage: str) -> list[Finding]:
         kept.put(Path(__file__), key)  # any file will do
         kept.delete(key)
     except StorageError as error:
-        what, _, remedy = str(error).rpartition("; ")
-        return [Finding("fault", THIS, what, remedy)]
+        return [_fault(THIS, error)]
     return []
 
 
+def _fault(where: str, error: SemtuneError) -> Finding:
+    """An error of ours as a fault: what is wrong, and behind the last semicolon what to do."""
+    what, _, remedy = str(error).rpartition("; ")
+    return Finding("fault", where, what, remedy)
+
+
 def _tracking(workspace: Workspace, tracking_uri: str | None) -> tuple[str, list[Finding]]:
+    try:
+        check_uri(workspace, tracking_uri)
+    except TrackingError as error:
+        return "cannot be used", [_fault("MLflow", error)]
     if not tracking_uri and not workspace.database.exists():
         return "a database in the workspace, made by the first search", []
-    check_uri(tracking_uri)
     try:
         ask_store(workspace, tracking_uri)
     except TrackingError as error:
-        remedy = (
-            "a search keeps its runs in the journal meanwhile; start the server, or correct --tracking-uri"
-        )
+        remedy = "runs wait in the journal meanwhile; start the server, or correct --tracking-uri"
         return "does not answer", [Finding("warning", "MLflow", str(error).rpartition("; ")[0], remedy)]
     return f"{shown(tracking_uri) if tracking_uri else 'the database in the workspace'} answers", []

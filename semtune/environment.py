@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from semtune.errors import ConfigError
+
 
 def quiet_environment() -> None:
     """Switch off telemetry, chatter and unsafe loading of the libraries, for this process and its children.
@@ -43,6 +45,23 @@ def quiet_environment() -> None:
         "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
     }.items():
         os.environ.setdefault(name, value)
+
+
+def node_cache() -> tuple[Path, int]:
+    """Where a node of a cluster keeps frames that it fetched, and how many bytes of them at most.
+
+    `SEMTUNE_CACHE` and `SEMTUNE_CACHE_LIMIT` (in GB) of the node's own environment say so, because nodes have
+    unlike disks; by default the user's cache folder and 100 GB.
+
+    Raises:
+        ConfigError: If the limit is no number.
+    """
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semtune"
+    limit = os.environ.get("SEMTUNE_CACHE_LIMIT", "100")
+    try:
+        return Path(os.environ.get("SEMTUNE_CACHE", usual)).absolute(), int(float(limit) * 1e9)
+    except (ValueError, OverflowError):
+        raise ConfigError(f"SEMTUNE_CACHE_LIMIT: {limit!r} is no number of GB; write e.g. 50") from None
 
 
 def _has_gpu() -> bool:

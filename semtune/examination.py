@@ -11,6 +11,7 @@ from typing import Any
 
 from semtune.engines import ENGINES
 from semtune.engines.choice import describe_device
+from semtune.environment import node_cache
 from semtune.nodes import Gpu, NodeFacts
 from semtune.provenance import source_here, versions_here
 from semtune.training.data import training_device
@@ -45,9 +46,17 @@ def examine(cache: Path) -> NodeFacts:
     )
 
 
-def examine_node(cache: str) -> dict[str, Any]:
-    """Look at the machine of a Ray worker: names and numbers, to travel."""
-    return examine(Path(cache)).model_copy(update={"token": _asks_for_token()}).model_dump()
+def examine_node(cache: str | None) -> dict[str, Any]:
+    """Look at the machine of a Ray worker: names and numbers, to travel.
+
+    Args:
+        cache: Folder of decoded frames; None for the node's own, which it fills from a storage.
+    """
+    return (
+        examine(Path(cache) if cache else node_cache()[0])
+        .model_copy(update={"token": _asks_for_token()})
+        .model_dump()
+    )
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str | None]:

@@ -29,7 +29,9 @@ def network_file_system(path: Path, mounts: Path = Path("/proc/mounts")) -> str 
     place = path.absolute().resolve()
     above = [row for row in rows if len(row) > 2 and place.is_relative_to(_plain(row[1]))]
     # The deepest counts, and of several on one place the last.
-    kind = max(enumerate(above), key=lambda each: (len(_plain(each[1][1])), each[0]), default=(0, ["", "", ""]))[1][2]
+    kind = max(
+        enumerate(above), key=lambda each: (len(_plain(each[1][1])), each[0]), default=(0, ["", "", ""])
+    )[1][2]
     return kind if kind in _NETWORK else None
 
 

@@ -50,6 +50,8 @@ class SearchRequest:
     start: str | None = None
     """Whose weights to start from: `champion`, or a trial as `NAME/trial-0003`."""
     split: SplitKind = "field"
+    storage: str | None = None
+    """Where workers of other machines find frames and leave files: a shared folder, `s3://` or `gs://`."""
 
 
 class SearchPlan(BaseModel):
@@ -69,6 +71,7 @@ class SearchPlan(BaseModel):
         commit: Of semtune's source, where it runs from a checkout.
         hardware: Processor and cores of the machine that started the search.
         started_from: What trials of one architecture start from in place of the seed's weights.
+        storage: Where workers find frames and leave files; None where they share the workspace.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,6 +103,7 @@ class SearchPlan(BaseModel):
     commit: str | None = None
     hardware: str | None = None
     started_from: StartedFrom | None = None
+    storage: str | None = None
 
     def starts(self, architecture: str) -> bool:
         """Whether trials of an architecture start from weights that were given."""
@@ -192,6 +196,7 @@ def plan_search(checked: CheckedRequest, cache_folder: Path) -> tuple[SearchPlan
         commit=commit_here(),
         hardware=describe_processor(os.cpu_count() or 1),
         started_from=start.origin if start else None,
+        storage=request.storage,
     )
     return plan, tabulate(dataset, split, cache_folder)
 

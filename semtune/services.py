@@ -41,12 +41,12 @@ def services(
 
     Raises:
         SearchError: If the cluster cannot be reached or started, or a node of it runs another semtune.
-        TrackingError: If the URI cannot name a store; one that is away is waited for instead.
+        TrackingError: If the URI cannot be a store; one that is away is waited for instead.
     """
     from semtune.search.cluster import connected  # ray comes in here
-    from semtune.search.roll_call import refuse_strangers
+    from semtune.search.roll_call import refuse_blind, refuse_strangers
 
-    check_uri(tracking_uri)
+    check_uri(workspace, tracking_uri)
     with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
         preparing = aside.submit(prepare)
         with suppress(TimeoutError):  # what is wrong with few frames is told before Ray has started
@@ -56,6 +56,8 @@ def services(
             refuse_strangers()
         import_module("semtune.search.driver")  # the workers have begun to import theirs
         plan = preparing.result()
+        if address or plan.storage:
+            refuse_blind(plan.storage or str(workspace.path))
         writer = TrackingWriter(lambda: open_store(workspace, tracking_uri), folder, tracked(plan))
         try:
             yield plan, writer

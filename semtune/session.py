@@ -30,6 +30,7 @@ from semtune.journal import (
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan
 from semtune.stopping import StopRequests
+from semtune.storage import Storage
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder, Workspace
 
@@ -79,7 +80,7 @@ def run_session(
     except KeyboardInterrupt:
         return session.conclude("interrupted")
     except Exception as error:
-        trouble = disk_trouble(error)
+        trouble = str(error) if isinstance(error, StorageError) else disk_trouble(error)
         if trouble is None:
             session.conclude("failed", f"{type(error).__name__}: {error}")
             raise
@@ -131,11 +132,16 @@ class _Session:
 
     def _train(self, director: Director, resources: Resources) -> None:
         # Ray and Optuna take seconds to import, which lists and reports are spared.
+        from semtune.search.depot import TrialFiles
         from semtune.search.driver import run
 
-        folder, resources = self._folder, replace(resources, precision=self._plan.precision)
+        folder, plan = self._folder, self._plan
+        resources = replace(resources, precision=plan.precision)
         probes = Workspace(folder.path.parents[1]).probes
-        run(director, self._task, resources, folder.trials, probes, wishes=self._requests.new)
+        storage = Storage(plan.storage) if plan.storage else None
+        files = TrialFiles(folder.trials, storage, plan.search_id)
+        files.send(folder.samples, folder.start)
+        run(director, self._task, resources, files, probes, wishes=self._requests.new)
 
     def _task(self, order: Order, allotment: Allotment) -> TrialTask:
         if order.role == "measure" and self._missing:
@@ -198,4 +204,6 @@ def _task(folder: SearchFolder, plan: SearchPlan, order: Order, allotment: Allot
         precision=plan.precision,
         compilation=plan.compilation,
         start=str(folder.start) if plan.starts(order.hyperparameters.architecture) else None,
+        storage=plan.storage,
+        search=plan.search_id,
     )

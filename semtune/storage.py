@@ -46,7 +46,9 @@ def check_storage(given: str) -> str:
         return str(Path(given).expanduser().absolute())
     parts = urlsplit(given)
     if parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigError(f"--storage takes a shared folder, s3://bucket/prefix or gs://bucket/prefix; got {given!r}")
+        raise ConfigError(
+            f"--storage takes a shared folder, s3://bucket/prefix or gs://bucket/prefix; got {given!r}"
+        )
     if parts.username not in (None, "anonymous") or parts.password:
         raise ConfigError(
             "--storage takes no credentials, because it is kept and shown; put them into the environment of "

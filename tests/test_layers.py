@@ -95,6 +95,7 @@ HOMES = {
     "torchvision": ("networks",),
     "onnxruntime": ("engines.exported",),
     "openvino": ("engines.exported",),
+    "pyarrow": ("storage",),
     "cv2": ("images", "autofocus", "simulator"),
 }
 

@@ -602,3 +602,12 @@ def test_settings_that_a_later_session_changes_are_tags(store, folder, search):
     sent = sync(store, folder, replace(search, changeable={"trials": 6}))
     assert sent.refusals == ()
     assert runs_of(store, search)[""].data.tags["semtune.trials"] == "6"
+
+
+@pytest.mark.parametrize("uri", [None, "sqlite:////data/mlflow.db"])
+def test_a_database_file_on_a_network_file_system_is_refused(tmp_path, monkeypatch, uri):
+    monkeypatch.setattr("semtune.tracking.store.network_file_system", lambda path: "nfs4")
+    with pytest.raises(TrackingError, match=r"mlflow.db would be .*\(nfs4\).*--tracking-uri http"):
+        open_store(Workspace(tmp_path), uri)
+    assert not (tmp_path / "mlflow.db").exists()
+    open_store(Workspace(tmp_path), "http://127.0.0.1:9")  # a server keeps its database where it likes

@@ -158,5 +158,5 @@ def _sweep(cache_folder: Path) -> None:
 
 
 def files_of(cache_folder: Path, digest: str) -> tuple[Path, Path]:
-    """The two files of a dataset in a cache, there or not: grey levels, and their index, which is written last."""
+    """The files of a dataset in a cache, there or not: grey levels, and their index, written last."""
     return cache_folder / f"{digest}.u8", cache_folder / f"{digest}.json"

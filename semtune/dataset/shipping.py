@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
 
 from semtune.dataset.frames import files_of, holds_frames
 from semtune.errors import StorageError
@@ -46,26 +45,35 @@ class FrameCache:
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self._most = folder, most
-        self._held: dict[str, IO[bytes]] = {}
+        self._held = ""
+        self._lock: int | None = None  # a handle: the system closes it with the process, however that ends
 
     def hold(self, digest: str, storage: Storage) -> None:
-        """See to it that the frames of a dataset are here, and stay while this process lives.
+        """See to it that the frames of a dataset are here, and stay until others are asked for.
 
         Raises:
             StorageError: If they cannot be fetched, are not those that were sent, or do not fit.
         """
-        if digest in self._held:
+        if digest == self._held:
             return
+        self.release()
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = _lock_of(self.folder, digest).open("ab")
+        self._lock = lock = os.open(_lock_of(self.folder, digest), os.O_RDWR | os.O_CREAT, 0o600)
         fcntl.flock(lock, fcntl.LOCK_SH)
         while not holds_frames(self.folder, digest):
             fcntl.flock(lock, fcntl.LOCK_EX)  # one process of the node fetches, the others wait
             if not holds_frames(self.folder, digest):
                 self._fetch(digest, storage)
             fcntl.flock(lock, fcntl.LOCK_SH)
-        os.utime(lock.fileno())
-        self._held[digest] = lock
+        os.utime(lock)
+        self._held = digest
+
+    def release(self) -> None:
+        """Let the frames go when room is needed."""
+        self._held = ""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _fetch(self, digest: str, storage: Storage) -> None:
         pixels, index = files_of(self.folder, digest)
@@ -99,8 +107,8 @@ class FrameCache:
                     used -= sizes[digest]
         if used + size > self._most:
             raise StorageError(
-                f"{self.folder}: frames of {size:,} bytes do not fit beside {used:,} that are in use below the "
-                f"limit of {self._most:,}; raise SEMTUNE_CACHE_LIMIT on this node"
+                f"{self.folder}: frames of {size:,} bytes do not fit beside {used:,} in use below the limit "
+                f"of {self._most:,}; raise SEMTUNE_CACHE_LIMIT on this node"
             )
 
 

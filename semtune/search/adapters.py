@@ -15,8 +15,10 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from semtune.config import TrialTask
+from semtune.errors import StorageError
 from semtune.journal import Noted, StopReason, TrialPlaced
 from semtune.results import EpochResult
+from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
 from semtune.search.layout import Layout, Place
@@ -113,9 +115,9 @@ class Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         verdicts: Verdicts,
         watch: Watch,
         heartbeat: Heartbeat,
-        prune: Callable[[list[str]], None],
+        files: TrialFiles,
     ) -> None:
-        self._director, self._verdicts, self._watch, self._prune = director, verdicts, watch, prune
+        self._director, self._verdicts, self._watch, self._files = director, verdicts, watch, files
         self._heartbeat, self._hung = heartbeat, set[str]()
         self._running: dict[str, Trial] = {}
 
@@ -149,13 +151,22 @@ class Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
         epoch = _epoch(last)
         if epoch:
             self._director.epoch_done(name, epoch)
-        if "tested" in last:
+        if "tested" in last and self._fetched(name):
             self._director.tested(name, last["tested"])
         if "timed" in last:
             self._director.timed(name, last["timed"]["figures"], last["timed"]["device"])
         if last.get("reason") == "interrupted":  # the worker's disk takes no more
             self._director.interrupt(last["message"])
         self._end(name, last.get("reason", "epochs"), last.get("message", ""))
+
+    def _fetched(self, name: str) -> bool:
+        """Whether what a tested trial left is here; a storage that is away ends the search, resumable."""
+        try:
+            self._files.fetch(name)
+        except StorageError as error:
+            self._director.interrupt(str(error))
+            return False
+        return True
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """Tell the director of an exception or of a death."""
@@ -172,7 +183,7 @@ class Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
         self._director.ended(name, reason, message)
-        self._prune(self._director.unneeded)
+        self._files.drop(self._director.unneeded)
 
     def _forget(self, name: str) -> str:
         """Expect nothing more of a trial; returns the node that it was on."""

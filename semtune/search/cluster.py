@@ -35,11 +35,19 @@ def connected(address: str | None) -> Iterator[None]:
         else:
             _start()
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
-        raise SearchError(f"Ray cannot be reached or started: {error}; see `ray status`") from error
+        raise SearchError(f"Ray cannot be reached or started: {_reason(error)}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _reason(error: Exception) -> str:
+    """Why and what to do, in one line: Ray may quote the traceback of each part of it that failed."""
+    said = str(error).strip().rpartition("\n")[2]
+    if isinstance(error, AuthenticationError) or "InvalidAuthToken" in said:
+        return "the token here is not the cluster's; copy ~/.ray/auth_token (mode 0600) from its head"
+    return f"{said}; see `ray status`"
 
 
 def _start() -> None:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -16,6 +15,7 @@ from ray.exceptions import OutOfMemoryError
 
 from semtune.config import Precision, TrialTask
 from semtune.search.adapters import Ending, Endings, Proposals, Verdicts, place
+from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.heartbeat import Heartbeat
 from semtune.search.layout import Layout
@@ -52,7 +52,7 @@ def run(
     director: Director,
     task_of: Callable[[Order, Allotment], TrialTask],
     resources: Resources,
-    trials_folder: Path,
+    files: TrialFiles,
     probes: Path | None = None,
     trainable: type[tune.Trainable] = RayTrial,
     wishes: Callable[[], list[str]] = list,
@@ -63,7 +63,7 @@ def run(
         director: Decides; emits the events.
         task_of: Turns an order into what a worker needs.
         resources: What may be used.
-        trials_folder: Folder of the trials' folders; checkpoints of trials that are no finalists are removed.
+        files: Of the trials; checkpoints of those that are no finalists are removed.
         probes: File of what was measured of trials that share a GPU; None to measure nothing.
         trainable: What the workers run.
         wishes: Returns the trials that the user asked to stop since the last call, `*` for the whole search.
@@ -86,7 +86,7 @@ def run(
 
         def endings() -> Endings:
             heartbeat = Heartbeat(resources.heartbeat)
-            return Endings(director, verdicts, watch, heartbeat, partial(_prune, trials_folder))
+            return Endings(director, verdicts, watch, heartbeat, files)
 
         with suppress(HeadGoneError):  # the director knows
             while _fit(
@@ -145,10 +145,3 @@ def _sharing(
     if not probes or not gpus or resources.gpus_per_trial is not None or space.settings.trials <= gpus:
         return {}
     return companies(settings_to_probe(space), resources.precision, ProbeFile(probes, surroundings()))
-
-
-def _prune(trials_folder: Path, names: list[str]) -> None:
-    """Remove the large files of trials that are no finalists."""
-    for name in names:
-        for file in (trials_folder / name).glob("*.safetensors*"):
-            file.unlink(missing_ok=True)

@@ -38,7 +38,7 @@ class Answer:
     """Seconds that its clock is ahead of this machine's beyond what the question took."""
 
 
-def ask_nodes(question: Callable[..., Any], *given: str, afresh: bool = False) -> list[Answer]:
+def ask_nodes(question: Callable[..., Any], *given: str | None, afresh: bool = False) -> list[Answer]:
     """Call a function of semtune in a process on every node of the connected cluster.
 
     Args:
@@ -70,24 +70,37 @@ def refuse_strangers() -> None:
             raise SearchError(str(finding))
 
 
-def blind_nodes(address: str) -> dict[str, str]:
-    """Let every node read what this machine writes to a storage, and write there itself.
+def refuse_blind(address: str) -> None:
+    """See to it that every node reads and writes the same storage as this machine.
 
     Args:
-        address: Of the storage, or a folder that all share.
-
-    Returns:
-        What hinders, by node; nodes without hindrance, and those without an answer, are left out.
+        address: Of the storage, or the folder of the workspace where all are to share it.
 
     Raises:
-        StorageError: If this machine cannot write there.
+        SearchError: If a node does not, by its name.
+        StorageError: If this machine does not.
+    """
+    for node, trouble in hindered(address).items():
+        remedy = "give --storage a folder or bucket that every node reads and writes"
+        raise SearchError(f"{node}: {trouble}; {remedy}")
+
+
+def hindered(address: str) -> dict[str, str]:
+    """What keeps nodes from a storage, by their names; empty where all read and write it.
+
+    Args:
+        address: Of the storage, or a folder that all are to share.
+
+    Raises:
+        StorageError: If this machine cannot use it.
     """
     storage, nonce = Storage(address), uuid4().hex
     storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
     try:
-        return {each.node: each.told for each in ask_nodes(probe, address, nonce) if each.told}
+        answers = {each.node: each.trouble or each.told for each in ask_nodes(probe, address, nonce)}
     finally:
         storage.delete(f"probes/{nonce}")
+    return {node: trouble for node, trouble in answers.items() if trouble}
 
 
 def versions_of_code() -> Mapping[str, str]:

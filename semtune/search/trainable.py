@@ -20,9 +20,10 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]
 
     def setup(self, config: dict[str, Any]) -> None:
         """Make the worker; it stays for all trials of this process."""
-        from semtune.search.worker import WarmWorker  # torch comes in here, on the worker only
+        from semtune.search.porter import Porter  # torch comes in here, on the worker only
+        from semtune.search.worker import WarmWorker
 
-        self._worker, self._new = WarmWorker(), True
+        self._worker, self._new = Porter(WarmWorker()), True
         self._worker.start(TrialTask.model_validate(config[TASK]))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

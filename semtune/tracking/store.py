@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from semtune.environment import quiet_environment
 from semtune.errors import TrackingError
+from semtune.mounts import network_file_system
 from semtune.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def open_store(workspace: Workspace, tracking_uri: str | None = None) -> Store:
     Raises:
         TrackingError: If the embedded database cannot be opened or the URI names no kind of store.
     """
-    check_uri(tracking_uri)
+    check_uri(workspace, tracking_uri)
     _prepare_environment()
     from mlflow import MlflowClient
 
@@ -66,15 +68,23 @@ def ask_store(workspace: Workspace, tracking_uri: str | None = None) -> None:
         store.client.search_experiments(max_results=1)
 
 
-def check_uri(tracking_uri: str | None) -> None:
-    """Refuse what cannot name a store, without asking it and without the second that MLflow's import takes.
+def check_uri(workspace: Workspace, tracking_uri: str | None) -> None:
+    """Refuse what cannot be a store, without asking it and without the second that MLflow's import takes.
 
     Raises:
-        TrackingError: If the URI has no scheme, as in `localhost:5000`.
+        TrackingError: If the URI has no scheme, as in `localhost:5000`, or an SQLite database would lie on a
+            network file system, whose locks do not keep it safe.
     """
     if tracking_uri and "://" not in tracking_uri and tracking_uri != "databricks":
         hint = "write http://HOST:PORT of a server, or a database such as sqlite:////folder/mlflow.db"
         raise TrackingError(f"--tracking-uri {shown(tracking_uri)} names no MLflow store; {hint}")
+    uri = tracking_uri or _sqlite_uri(workspace.database)
+    database = Path(urlsplit(uri).path.removeprefix("/"))
+    if uri.startswith("sqlite") and (kind := network_file_system(database)):
+        raise TrackingError(
+            f"{database} would be an SQLite database on a network file system ({kind}), which damages it by "
+            "and by; start `mlflow server` and give --tracking-uri http://HOST:PORT"
+        )
 
 
 def shown(text: str) -> str:

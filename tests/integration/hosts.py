@@ -29,6 +29,7 @@ _WAIT = "trap '' CHLD; echo up; exec cat"  # orphans are its children; ignored, 
 _SWITCH = f"ip link set lo up; ip link add name bridge up type bridge; {_WAIT}"
 _HOST = """
 hostname {name}
+mount --bind {names} /etc/hosts
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/home
 for seen in {seen}; do
@@ -38,7 +39,6 @@ done
 mount --rbind /mnt /tmp
 umount -l /mnt
 mount -t tmpfs tmpfs /dev/shm
-mount --bind {names} /etc/hosts
 ip link set lo up
 """
 
@@ -139,8 +139,19 @@ class Host:
         """What the started commands have said."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
+    def processes(self) -> list[str]:
+        """The command lines of all its processes."""
+        kind, found = Path(f"/proc/{self._inside.first}/ns/pid").readlink(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if (folder / "ns" / "pid").readlink() == kind:
+                    found.append((folder / "cmdline").read_text().replace("\0", " ").strip())
+            except OSError:  # it ended meanwhile
+                continue
+        return found
+
     def kill(self) -> None:
-        """End all its processes at once, as a loss of power does; there is no way back."""
+        """End all its processes at once; who is connected is told, unless the cable was pulled before."""
         self._inside.end()
         for process in self._started:
             process.wait()
@@ -166,19 +177,24 @@ class Network:
     """A bridge and the hosts on it. This process has an address there too: `outside`."""
 
     folder: Path
-    """Shared by all hosts under this path."""
+    """Shared by hosts under this path; their logs are here."""
     _switch: _Namespaces
     _ends: ExitStack
     outside: str = f"{_SUBNET}.254"
     hosts: dict[str, Host] = field(default_factory=dict)
 
-    def join(self, name: str) -> Host:
-        """Start a host under a name that none had before."""
+    def join(self, name: str, shares: bool = True) -> Host:
+        """Start a host.
+
+        Args:
+            name: None had it before.
+            shares: Whether it sees the folder.
+        """
         address, port = f"{_SUBNET}.{len(self.hosts) + 1}", f"port{len(self.hosts) + 1}"
         names = self.folder / "names"
         with names.open("a") as file:
             file.write(f"{address} {name}\n")
-        roots = (self.folder, CHECKOUT, Path(sys.prefix), Path(sys.base_prefix))
+        roots = [CHECKOUT, Path(sys.prefix), Path(sys.base_prefix), *([self.folder] if shares else ())]
         seen = " ".join(f"'{root}'" for root in roots if root.is_relative_to("/tmp"))
         inside = _Namespaces.made(
             _HOST.format(name=name, seen=seen, names=f"'{names}'") + _WAIT,

@@ -14,6 +14,7 @@ from ray import cloudpickle, tune
 from semtune.config import TrialTask
 from semtune.environment import quiet_environment
 from semtune.journal import Journal, read_record
+from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.driver import Resources, run
 from semtune.search.space import parse_space
@@ -117,6 +118,6 @@ def search(
 
     director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit, wait=wait)
     resources = resources or Resources(concurrent=2)
-    run(director, task_of, resources, folder / "trials", trainable=trainable, wishes=wishes)
+    run(director, task_of, resources, TrialFiles(folder / "trials"), trainable=trainable, wishes=wishes)
     journal.close()
     return director

@@ -55,6 +55,7 @@ def test_hosts_share_one_folder_and_neither_tmp_nor_memory_nor_home(tmp_path):
             one.run("touch", f"{folder}/mine")
             assert "No such file" in two.run("ls", f"{folder}/mine", code=2)
             assert not Path(f"{folder}/mine").exists()
+        assert "No such file" in made.join("stranger", shares=False).run("ls", tmp_path, code=2)
         assert [host.run("hostname").strip() for host in (one, two)] == ["one", "two"]
         assert len(two.run("sh", "-c", "ls -d /proc/[0-9]*").split()) < 6  # it sees its own processes
 

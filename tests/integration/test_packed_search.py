@@ -47,6 +47,7 @@ def samples(tmp_path_factory):
 
 def search(folder, samples, trainable=None, **resources):
     """Run a search; returns its record and the tasks that workers got."""
+    from semtune.search.depot import TrialFiles
     from semtune.search.director import Director
     from semtune.search.driver import Resources, run
     from semtune.search.trainable import RayTrial
@@ -74,7 +75,7 @@ def search(folder, samples, trainable=None, **resources):
         director,
         task_of,
         Resources(**resources),
-        folder / "trials",
+        TrialFiles(folder / "trials"),
         folder / "probes.json",
         trainable or RayTrial,
     )

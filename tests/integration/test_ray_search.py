@@ -17,6 +17,7 @@ from semtune.environment import quiet_environment
 from semtune.journal import Journal, read_record
 from semtune.predictions import read_predictions
 from semtune.results import judge
+from semtune.search.depot import TrialFiles
 from semtune.search.director import Director
 from semtune.search.space import parse_space
 from semtune.search.worker import CHECKPOINT, PREDICTIONS, WEIGHTS
@@ -73,7 +74,7 @@ def search(folder, after_epochs=None, on_event=lambda event: None):
     resources = Resources(concurrent=2)
     try:
         with connected(resources.address):
-            run(director, task_of, resources, folder / "trials", folder / "probes.json")
+            run(director, task_of, resources, TrialFiles(folder / "trials"), folder / "probes.json")
     finally:
         journal.close()
     return heard
