@@ -23,7 +23,7 @@ def doctor(
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
-    """Look at every machine and at MLflow before a search does; exits 1 if there is a fault."""
+    """Look at every machine, the storage and MLflow before a search does; exits 1 if there is a fault."""
     from semtune.doctor import check_up, tables_of
     from semtune.storage import check_storage
 

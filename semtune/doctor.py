@@ -1,13 +1,16 @@
-"""A look at everything that a search needs, before it starts: machines, MLflow."""
+"""A look at everything that a search needs, before it starts: machines, storage, MLflow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
 
-from semtune.errors import StorageError, TrackingError
+from semtune.errors import SemtuneError, StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
+from semtune.storage import Storage
 from semtune.tracking.store import ask_store, check_uri, shown
 from semtune.workspace import Workspace
 
@@ -51,7 +54,7 @@ class CheckUp:
 def check_up(
     workspace: Workspace, address: str | None, tracking_uri: str | None, storage: str | None = None
 ) -> CheckUp:
-    """Look at this machine, or at every node of a cluster, and at MLflow.
+    """Look at this machine, or at every node of a cluster, at the storage and at MLflow.
 
     Args:
         workspace: Where the search would be.
@@ -63,11 +66,13 @@ def check_up(
         SearchError: If the cluster cannot be reached.
         TrackingError: If the URI cannot name a store.
     """
-    silent: list[Finding] = []
+    others: list[Finding] = []
     here = examine(workspace.frames)
-    nodes = _called(workspace, address, storage, silent) if address else {THIS: here}
+    nodes = _called(workspace, address, storage, others) if address else {THIS: here}
+    if storage and not address:
+        others += _unwritten(storage)
     tracking, troubles = _tracking(workspace, tracking_uri)
-    return CheckUp(nodes, (*silent, *judge_nodes(nodes, here.versions), *troubles), tracking)
+    return CheckUp(nodes, (*others, *judge_nodes(nodes, here.versions), *troubles), tracking)
 
 
 def tables_of(found: CheckUp) -> list[tuple[str, Columns]]:
@@ -103,22 +108,21 @@ def _hardware(facts: NodeFacts) -> tuple[str, ...]:
 
 
 def _called(
-    workspace: Workspace, address: str, storage: str | None, silent: list[Finding]
+    workspace: Workspace, address: str, storage: str | None, others: list[Finding]
 ) -> dict[str, NodeFacts]:
-    """What each node tells; those that do not answer are added to `silent`."""
+    """What each node tells; what is wrong beside that is added to `others`."""
     from semtune.search.cluster import connected  # ray comes in here
     from semtune.search.roll_call import ask_nodes, hindered
 
     with connected(address):
-        answers = ask_nodes(examine_node, None if storage else str(workspace.frames))
+        answers = ask_nodes(examine_node, None if storage else str(workspace.frames), afresh=True)
+        hindrances = dict[str, str]()
         try:
             hindrances = hindered(storage or str(workspace.path))
         except StorageError as error:
-            what, _, remedy = str(error).rpartition("; ")
-            silent.append(Finding("fault", THIS, what, remedy))
-            hindrances = {}
+            others.append(_fault(THIS, error))
     remedy = "see `ray status` and the logs in /tmp/ray there, then ask again"
-    silent += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
+    others += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
     return {
         each.node: NodeFacts.model_validate(each.told).model_copy(
             update={
@@ -133,19 +137,33 @@ def _called(
     }
 
 
+def _unwritten(storage: str) -> list[Finding]:
+    """A fault where this machine cannot write to a storage, and take away what it wrote."""
+    kept, key = Storage(storage), f"probes/{uuid4().hex}"
+    try:
+        kept.put(Path(__file__), key)  # any file will do
+        kept.delete(key)
+    except StorageError as error:
+        return [_fault(THIS, error)]
+    return []
+
+
+def _fault(where: str, error: SemtuneError) -> Finding:
+    """An error of ours as a fault: what is wrong, and behind the last semicolon what to do."""
+    what, _, remedy = str(error).rpartition("; ")
+    return Finding("fault", where, what, remedy)
+
+
 def _tracking(workspace: Workspace, tracking_uri: str | None) -> tuple[str, list[Finding]]:
     try:
         check_uri(workspace, tracking_uri)
     except TrackingError as error:
-        what, _, remedy = str(error).rpartition("; ")
-        return "cannot be used", [Finding("fault", "MLflow", what, remedy)]
+        return "cannot be used", [_fault("MLflow", error)]
     if not tracking_uri and not workspace.database.exists():
         return "a database in the workspace, made by the first search", []
     try:
         ask_store(workspace, tracking_uri)
     except TrackingError as error:
-        remedy = (
-            "a search keeps its runs in the journal meanwhile; start the server, or correct --tracking-uri"
-        )
+        remedy = "runs wait in the journal meanwhile; start the server, or correct --tracking-uri"
         return "does not answer", [Finding("warning", "MLflow", str(error).rpartition("; ")[0], remedy)]
     return f"{shown(tracking_uri) if tracking_uri else 'the database in the workspace'} answers", []

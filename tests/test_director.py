@@ -1022,7 +1022,7 @@ def test_waiting_is_told_at_once_without_nodes_then_every_minute_and_ends_the_se
     for _ in range(1620):
         play.director.circumstances.waits(1.0, nodes=0)
     assert play.director.interrupted
-    assert play.director.trouble == "no node is there to train since 30 min (--wait); add nodes, then"
+    assert play.director.trouble == "there has been no node to train on for 30 min (--wait); add nodes"
 
 
 def test_nodes_without_room_are_told_after_a_minute_and_a_trial_that_runs_ends_the_wait(tmp_path):

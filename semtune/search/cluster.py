@@ -45,7 +45,7 @@ def connected(address: str | None) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Why and what to do, in one line: Ray may quote the traceback of each part of it that failed."""
     said = str(error).strip().rpartition("\n")[2]
-    if isinstance(error, AuthenticationError) or "InvalidAuthToken" in said:
+    if isinstance(error, AuthenticationError) or "InvalidAuthToken" in f"{said} {error.__cause__}":
         return "the token here is not the cluster's; copy ~/.ray/auth_token (mode 0600) from its head"
     return f"{said}; see `ray status`"
 

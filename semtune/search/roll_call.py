@@ -18,7 +18,7 @@ from semtune.nodes import unlike
 from semtune.provenance import source_here, versions_here
 from semtune.storage import Storage, probe
 
-_CLOCK_PATIENCE = 5.0
+_PATIENCE, _CLOCK_PATIENCE = 60.0, 5.0  # seconds, for all answers together and for the clock of one node
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,21 @@ class Answer:
     """Seconds that its clock is ahead of this machine's beyond what the question took."""
 
 
-def ask_nodes(question: Callable[..., Any], *given: Any, patience: float = 60.0) -> list[Answer]:  # noqa: ANN401
+def ask_nodes(question: Callable[..., Any], *given: str | None, afresh: bool = False) -> list[Answer]:
     """Call a function of semtune in a process on every node of the connected cluster.
 
     Args:
         question: Called on each node; it takes names and numbers and returns such.
         given: Its arguments.
-        patience: Seconds to wait for all answers together.
+        afresh: Whether the processes end with their answers: what they loaded, on a GPU too, goes with them.
 
     Returns:
         One answer a node, in the order of their names.
     """
     nodes = {_name(node): node for node in ray.nodes() if node["Alive"]}
-    asked = {name: _on(node, question).remote(*given) for name, node in nodes.items()}
-    end = time.monotonic() + patience
+    calls = 1 if afresh else 0  # 0 for any number
+    asked = {name: _on(node, question, calls).remote(*given) for name, node in nodes.items()}
+    end = time.monotonic() + _PATIENCE
     return [_answer(name, nodes[name], asked[name], end) for name in sorted(nodes)]
 
 
@@ -132,9 +133,9 @@ def _clock_ahead(node: dict[str, Any]) -> float:
     return max(0.0, abs(ahead) - doubt) * (1 if ahead > 0 else -1)
 
 
-def _on(node: dict[str, Any], question: Callable[..., Any]) -> Any:  # noqa: ANN401 - Ray's remote function
+def _on(node: dict[str, Any], question: Callable[..., Any], calls: int = 0) -> Any:  # noqa: ANN401 - Ray's
     place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-    return ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=place)(question)
+    return ray.remote(num_cpus=0, max_retries=0, max_calls=calls, scheduling_strategy=place)(question)
 
 
 def _name(node: dict[str, Any]) -> str:

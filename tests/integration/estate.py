@@ -36,10 +36,10 @@ def start_bucket(host: Host) -> dict[str, str]:
     return environment_of_s3(host.address, S3_PORT)
 
 
-def start_head(host: Host) -> str:
+def start_head(host: Host, **environment: str) -> str:
     """Start Ray's head, on which no trial trains; returns the cluster's address."""
     address = f"{host.address}:{RAY_PORT}"
-    _ray(host, "--head", "--port", RAY_PORT, "--num-cpus", 0, "--include-dashboard", "false")
+    _ray(host, "--head", "--port", RAY_PORT, "--num-cpus", 0, "--include-dashboard", "false", **environment)
     return address
 
 

@@ -30,14 +30,14 @@ _SWITCH = f"ip link set lo up; ip link add name bridge up type bridge; {_WAIT}"
 _HOST = """
 hostname {name}
 mount --bind {names} /etc/hosts
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/home
+mount -t tmpfs tmpfs /media
+mkdir /media/home
 for seen in {seen}; do
-    mkdir -p "/mnt/${{seen#/tmp/}}"
-    mount --bind "$seen" "/mnt/${{seen#/tmp/}}"
+    mkdir -p "/media/${{seen#/tmp/}}"
+    mount --bind "$seen" "/media/${{seen#/tmp/}}"
 done
-mount --rbind /mnt /tmp
-umount -l /mnt
+mount --rbind /media /tmp
+umount -l /media
 mount -t tmpfs tmpfs /dev/shm
 ip link set lo up
 """
@@ -51,7 +51,7 @@ def why_not() -> str:
         return f"hosts in namespaces need iproute2 and util-linux: there is no {', '.join(missing)}"
     tried = subprocess.run(
         ["unshare", "-m", "-n", "-u", "-p", "-f", "--mount-proc", "sh", "-ec",
-         "mount -t tmpfs tmpfs /mnt; ip link add name bridge type bridge; ip link add type veth"],
+         "mount -t tmpfs tmpfs /media; ip link add name bridge type bridge; ip link add type veth"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return f"no namespaces here: {tried.stderr.strip()}" if tried.returncode else ""
@@ -140,7 +140,9 @@ class Host:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def processes(self) -> list[str]:
-        """The command lines of all its processes."""
+        """The command lines of all its processes; none once it was killed."""
+        if self._inside.unshare.poll() is not None:
+            return []
         kind, found = Path(f"/proc/{self._inside.first}/ns/pid").readlink(), []
         for folder in Path("/proc").glob("[0-9]*"):
             try:

@@ -68,7 +68,7 @@ def home(tmp_path_factory):
 
 def test_a_sound_cluster_is_told_in_full(home):
     with cluster(home, RAY_AUTH_MODE="token") as address:
-        code, told = doctor(home, "--address", address)
+        code, told = doctor(home, "--address", address, "--storage", str(home / "storage"))
     (facts,) = told["nodes"].values()
     assert (code, told["sound"], told["findings"]) == (0, True, [])
     assert facts["token"] is True
@@ -76,30 +76,24 @@ def test_a_sound_cluster_is_told_in_full(home):
     assert facts["versions"]["ray"]
     assert abs(facts["clock_ahead"]) < 0.1
     assert facts["cache_free"] > 0
+    assert list((home / "storage" / "probes").iterdir()) == []  # a probe was there, and taken away
 
 
-def test_a_cluster_without_a_token_is_a_fault_and_an_mlflow_that_is_away_a_warning(home):
-    with cluster(home, RAY_AUTH_MODE="disabled") as address:
-        code, told = doctor(home, "--address", address, "--tracking-uri", f"http://127.0.0.1:{free_port()}")
-    token, tracking = told["findings"]
-    assert (code, told["sound"]) == (1, False)
-    assert (token["severity"], tracking["severity"]) == ("fault", "warning")
-    assert "Ray asks for no token" in token["what"]
-    assert "MLflow store" in tracking["what"]
-
-
-def test_a_node_with_another_semtune_is_refused_by_its_name(home):
+def test_a_node_without_a_token_and_with_another_semtune_is_named_and_a_search_refuses_it(home):
     """The node finds a copy of semtune before ours, in which one file has one line more."""
     other = home / "other"
     shutil.copytree(Path(__file__).parents[2] / "semtune", other / "semtune")
     with (other / "semtune" / "published.py").open("a") as file:
         file.write("# one line more\n")
-    with cluster(home, RAY_AUTH_MODE="token", PYTHONPATH=str(other)) as address:
-        code, told = doctor(home, "--address", address)
-        (found,) = told["findings"]
-        assert (code, found["severity"]) == (1, "fault")
-        assert "other source files" in found["what"]
+    with cluster(home, RAY_AUTH_MODE="disabled", PYTHONPATH=str(other)) as address:
+        code, told = doctor(home, "--address", address, "--tracking-uri", f"http://127.0.0.1:{free_port()}")
         done = search(home, address)
+    assert (code, told["sound"]) == (1, False)
+    source, token, tracking = told["findings"]
+    assert [each["severity"] for each in told["findings"]] == ["fault", "fault", "warning"]
+    assert "other source files" in source["what"]
+    assert "Ray asks for no token" in token["what"]
+    assert "MLflow store" in tracking["what"]
     assert done.returncode == 1
     assert "other source files" in done.stderr
     assert "Traceback" not in done.stderr

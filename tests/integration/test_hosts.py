@@ -41,8 +41,11 @@ def test_a_host_is_reached_by_name_until_its_cable_is_pulled_or_it_dies(tmp_path
         assert reaches(one, "two") == (True, "")
         three = made.join("three")
         assert reaches(three, "two") == (True, "")
+        assert any("http.server" in line for line in two.processes())
+        assert not any("http.server" in line for line in one.processes())
         two.kill()
         assert server.returncode is not None
+        assert two.processes() == []
         assert not reaches(one, "two")[0]
 
 

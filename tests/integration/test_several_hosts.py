@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 import pytest
-from estate import Tracking, cores, give_token, start_head, start_worker, why_no_postgres
-from hosts import CHECKOUT, Network, network, why_not
+from estate import Tracking, cores, give_token, start_bucket, start_head, start_worker, why_no_postgres
+from hosts import CHECKOUT, HOME, Network, network, why_not
 from invariants import check_all
 from place import Place, until
+from s3_server import BUCKET, why_no_s3
 
 from semtune.journal import read_events
 from semtune.tracking.store import open_store
 
-WHY_NOT = why_not() or why_no_postgres()
+WHY_NOT = why_not() or why_no_postgres() or why_no_s3()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "there can be hosts"),
@@ -29,7 +30,7 @@ CUT = 20.0  # seconds
 CHANGES = {
     "[pacf, vgg11, vgg13, vgg19, resnet50, resnet101]": "[pacf, resnet50]",
     "{value: 40, when: {architecture: [pacf]}, otherwise: 2}": (
-        "{value: 150, when: {architecture: [pacf]}, otherwise: 8}"
+        "{value: 100, when: {architecture: [pacf]}, otherwise: 4}"
     ),
     "[vgg11, vgg13, vgg19, resnet50, resnet101]": "[resnet50]",
     "trials: 12": "trials: 8\nsampler: random\nscheduler: none",
@@ -59,8 +60,9 @@ class Site:
     def events(self):
         return [event for event, _ in read_events(self.journal)] if self.journal.exists() else []
 
-    def epochs(self):
-        return sum(event.event == "epoch_done" for event in self.events())
+    def at_work(self):
+        """Addresses of the hosts that have trained."""
+        return {event.host for event in self.events() if event.event == "trial_at_work"}
 
 
 @dataclass
@@ -88,7 +90,7 @@ def small_quick():
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Frames and a search space in a folder that all hosts see."""
+    """Frames and a search space in a folder that the head sees, and no other host."""
     place = Place(tmp_path_factory.mktemp("several"), uuid4().hex)
     place.run("simulate", "frames", "--fields", 12, "--settings", 4, "--seed", 1)
     (place.folder / "space.yaml").write_text(small_quick())
@@ -99,21 +101,23 @@ def place(tmp_path_factory):
 def searched(place):
     """The search: one host is killed, one joins, one is cut off; MLflow is killed and comes back."""
     token = uuid4().hex
-    with network(place.folder, "head", "one", "two", "three") as made:
-        head, one, two, three = made.hosts.values()
+    with network(place.folder, "head") as made:
+        head = made.hosts["head"]
+        one, two, three = (made.join(name, shares=False) for name in ("one", "two", "three"))
+        bucket = start_bucket(head)
         tracking = Tracking(head)
         tracking.start_database()
         tracking.start()
         for host in made.hosts.values():
             give_token(host, token)
-        address = start_head(head)
+        address = start_head(head, **bucket)
         for host in (one, two, three):
-            start_worker(host, address)
+            start_worker(host, address, **bucket)
         until(lambda: cores(head) == 3)
         site = Site(made, place)
         search = head.start(
             "env", "-C", place.folder, "python", "-m", "semtune", "search", "space.yaml", *WHOLE,
-            "--address", address, "--tracking-uri", tracking.uri,
+            "--address", address, "--tracking-uri", tracking.uri, "--storage", f"s3://{BUCKET}/tin", **bucket,
         )  # fmt: skip
         intruder = made.join("intruder")
         give_token(intruder, uuid4().hex)
@@ -124,11 +128,11 @@ def searched(place):
                 "search", "space.yaml", *WHOLE, "--address", address,
             ),
         ]  # fmt: skip
-        until(lambda: site.epochs() > 20 and trials_on(one) and trials_on(two))
+        until(lambda: {one.address, two.address} <= site.at_work())
         one.kill()
-        four = made.join("four")
+        four = made.join("four", shares=False)
         give_token(four, token)
-        start_worker(four, address)
+        start_worker(four, address, **bucket)
         tracking.kill()
         until(lambda: trials_on(four))
         until(lambda: trials_on(two))
@@ -144,10 +148,17 @@ def searched(place):
 
 def test_the_search_finishes_whatever_happens_to_its_hosts(searched):
     assert searched.code == 0, searched.site.made.hosts["head"].log
-    events, hosts = searched.site.events(), searched.site.made.hosts
-    at_work = {event.host for event in events if event.event == "trial_at_work"}
-    assert at_work == {hosts[name].address for name in ("one", "two", "three", "four")}
-    assert 1 <= len({event.trial for event in events if event.event == "trial_died"}) <= 3
+    hosts = searched.site.made.hosts
+    assert searched.site.at_work() == {hosts[name].address for name in ("one", "two", "three", "four")}
+    died = [event.trial for event in searched.site.events() if event.event == "trial_died"]
+    assert 1 <= len(set(died)) <= 3
+    [told] = searched.site.place.json("list")
+    assert told["preempted"] == 1  # by the host that was killed, not by the one that came back
+
+
+def test_a_host_that_joined_fetched_the_frames_by_their_digest(searched):
+    digest = searched.site.place.json("report", "tin")["dataset"]["digest"]
+    assert f"{digest}.u8" in searched.site.made.hosts["four"].run("ls", "-R", f"{HOME}/.cache/semtune")
 
 
 def test_trials_runs_and_study_agree_and_nothing_is_left_running(searched):
