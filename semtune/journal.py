@@ -99,8 +99,10 @@ class SearchRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     baselines: dict[str, BaselineFitted] = field(default_factory=dict)
     asked: list[RepeatAsked] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     """Repeats that are wanted, started or not."""
+    started_again: set[tuple[str, object]] = field(default_factory=set)
+    """Trials of which a repeat was started, with its epochs."""
+    notes: list[str] = field(default_factory=list)
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
     closed: SearchClosed | None = None
@@ -112,6 +114,8 @@ class SearchRecord:
             self.closed = None
         elif isinstance(event, TrialStarted):
             self.trials[event.trial] = TrialRecord(event)
+            if event.repeats:
+                self.started_again.add((event.repeats, event.hyperparameters.get("epochs")))
         elif isinstance(event, BaselineFitted):
             self.baselines[event.name] = event
         elif isinstance(event, SearchClosed):
@@ -164,11 +168,7 @@ class SearchRecord:
     @property
     def pending(self) -> list[RepeatAsked]:
         """Repeats that are wanted and have not been started."""
-        started = {
-            (trial.started.repeats, trial.started.hyperparameters.get("epochs"))
-            for trial in self.trials.values()
-        }
-        return [each for each in self.asked if (each.trial, each.epochs) not in started]
+        return [each for each in self.asked if (each.trial, each.epochs) not in self.started_again]
 
     @property
     def open_failures(self) -> list[TrialRecord]:

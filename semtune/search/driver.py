@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -133,11 +134,11 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     ) -> None:
         self._heartbeat.heard(trial.config[_LABEL])
 
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
+        self._running[trial.config[_LABEL]] = trial
+        self._heartbeat.heard(trial.config[_LABEL])
+
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:
-        for trial in trials:  # Tune tells of no start in a process that served another trial before
-            if trial.status == Trial.RUNNING and self._running.get(trial.config[_LABEL]) is not trial:
-                self._running[trial.config[_LABEL]] = trial
-                self._heartbeat.heard(trial.config[_LABEL])
         for name in self._heartbeat.overdue():
             self._hung.add(name)
             self._heartbeat.forget(name)
@@ -174,7 +175,7 @@ class _Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
         self._director.ended(name, reason, message)
-        self._prune(self._director.unneeded)
+        self._prune(self._director.unneeded())
 
     def _forget(self, name: str) -> None:
         self._heartbeat.forget(name)
@@ -290,7 +291,12 @@ def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> All
 
 
 def _prune(trials_folder: Path, names: list[str]) -> None:
-    """Remove the large files of trials that are no finalists."""
+    """Remove the large files of trials that are no finalists, and their folders if that empties them.
+
+    A worker that would write the last epochs of a trial when it takes up the next one looks for the folder.
+    """
     for name in names:
         for file in (trials_folder / name).glob("*.safetensors*"):
             file.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds predictions, or was never made
+            (trials_folder / name).rmdir()

@@ -11,6 +11,7 @@ from semtune.search.judgement import epochs_of
 from semtune.search.line import Value
 from semtune.search.sampler import Sampler
 from semtune.search.space import SearchSpace
+from semtune.search.study import StudyStorage
 
 
 @dataclass
@@ -22,6 +23,10 @@ class Strata:
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _halvings: dict[tuple[str, int], Halving] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Read the file of the studies."""
+        self._storage = StudyStorage(self.study_file) if self.study_file else None
+
     def sampler(self, stratum: str) -> Sampler:
         """The sampler of a stratum."""
         if stratum not in self._samplers:
@@ -29,7 +34,7 @@ class Strata:
                 {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
             )
             seed = self.space.settings.seed + self.space.strata.index(stratum)
-            self._samplers[stratum] = Sampler(self.space, self.study_file, stratum or "all", fixed, seed)
+            self._samplers[stratum] = Sampler(self.space, self._storage, stratum or "all", fixed, seed)
         return self._samplers[stratum]
 
     def halving(self, trial: TrialRecord) -> Halving:
