@@ -5,7 +5,8 @@
 The driver, the journal, Optuna's study, the display and the tracking are those of a real search; only the
 workers train nothing. Figures are processor time of the driver's process by result, all its threads together,
 between marks of trials; then the part of each piece of its main thread, without the pieces that it calls.
-`--before` plays so many trials first, without Ray, and takes their search up: what a long search costs.
+`--before` plays so many trials first, without Ray, and takes their search up: what a long search costs. With
+`--trials 0` only these are played, and it is they that are measured.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Meter:
 
     def __init__(self, trials: int, account: Account) -> None:
         self._account, self._results, self._ended = account, 0, 0
-        self._marks = {trials // 10, trials // 5, trials // 2, trials}
+        self._marks = {trials // 10, trials // 5, trials // 2, trials - trials // 10, trials}
         self._last = self._look()
         self.rows: dict[str, dict[str, float]] = {}
 
@@ -98,6 +99,7 @@ class Meter:
             **{f"{key} ms": 1000 * value / results for key, value in new.items()},
         }  # fmt: skip
         self._last = now
+        print(json.dumps({name: self.rows[name]}), file=sys.stderr, flush=True)
 
     def _look(self) -> dict[str, float]:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -150,16 +152,21 @@ def planned(workspace: Workspace, text: str, trials: int) -> SearchFolder:
     return folder
 
 
-def played(folder: SearchFolder, trials: int) -> None:
+def played(folder: SearchFolder, trials: int, heard: Callable[[Event], None]) -> None:
     """Play so many trials into journal and study, without Ray."""
     from nothing import rmse_of
 
     from semtune.search.director import Director
 
     journal, space = Journal(folder.journal), read_plan(folder.plan).space()
-    journal.append(SearchOpened(pid=1, host="h"))
-    director = Director(space.overridden({}, {"trials": trials}), read_record(folder.journal), folder.study,
-                        journal.append)  # fmt: skip
+
+    def emit(event: Event) -> None:
+        journal.append(event)
+        heard(event)
+
+    emit(SearchOpened(pid=1, host="h"))
+    space = space.overridden({}, {"trials": trials})
+    director = Director(space, read_record(folder.journal), folder.study, emit)
     while (order := director.next_order()) and order.role == "search":
         for epoch in range(1, order.hyperparameters.epochs + 1):
             rmse = rmse_of(order.seed, epoch)
@@ -167,6 +174,7 @@ def played(folder: SearchFolder, trials: int) -> None:
             if verdict:
                 break
         director.ended(order.trial, verdict or "epochs")
+        director.unneeded()
     journal.close()
 
 
@@ -232,9 +240,10 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         workspace = Workspace(given.keep or Path(scratch) / "workspace")
         folder = planned(workspace, text, given.before + given.trials)
         if given.before:
-            start = time.perf_counter()
-            played(folder, given.before)
-            print(f"played {given.before} in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+            meter = Meter(given.before, Account() if given.trials else watched_pieces())
+            played(folder, given.before, meter)
+        if not given.trials:
+            return {"marks": meter.rows}
         uri = None
         if given.tracking == "server":
             port = free_port()
