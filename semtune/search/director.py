@@ -74,15 +74,7 @@ class Director:
         self.standing = Standing(self.record)
         self.finals = Finals(self.space.settings, self.record, self.standing)
         self._ended = {name for name, trial in self.record.trials.items() if not is_open(trial)}
-        for trial in self.record.trials.values():
-            if trial.started.reseeds is not None:
-                continue
-            stratum = trial.started.stratum
-            for epoch in trial.epochs:
-                self._strata.halving(trial).survives(trial.name, epoch)
-                self._strata.sampler(stratum).report(trial.name, epoch.epoch, epoch.validation_rmse)
-            if trial.reason:
-                self._strata.sampler(stratum).tell(trial.name, trial.reason, trial.validation_rmse)
+        self._strata.take_up(self.record.trials.values())
 
     # What runs next
 
@@ -189,17 +181,12 @@ class Director:
 
     def _is_complete(self, stratum: str) -> bool:
         """Whether all trials of a stratum have ended that the search phase wants."""
+        standing, live = self.standing, self._live.items()
         if self._trials_closed():
-            return not any(role == "search" and self._is_of(name, stratum) for name, role in self._live.items())
-        wanted = self.standing.proposed[stratum] < self.space.share(stratum) or any(
-            self._is_of(each.trial, stratum) for each in self.record.pending
-        )
-        return not wanted and not any(self._is_of(name, stratum) for name in self.standing.open)
-
-    def _is_of(self, name: str, stratum: str) -> bool:
-        """Whether the sampler of a stratum proposed a trial."""
-        trial = self.record.trials.get(name)
-        return trial is not None and trial.started.reseeds is None and trial.started.stratum == stratum
+            return not any(role == "search" and standing.is_of(name, stratum) for name, role in live)
+        wanted = standing.proposed[stratum] < self.space.share(stratum)
+        pending = any(standing.is_of(each.trial, stratum) for each in self.record.pending)
+        return not (wanted or pending or any(standing.is_of(name, stratum) for name in standing.open))
 
     def _measurement(self) -> Order | None:
         return None if self._live else self._first(self.finals.untimed(), "measure")
@@ -222,7 +209,7 @@ class Director:
             self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
     def unneeded(self) -> list[str]:
-        """Trials that ended, and whose weights and checkpoints nobody will ask for: those that are no finalists.
+        """Ended trials whose weights and checkpoints nobody will ask for: those that are no finalists.
 
         Each is named once, unless it is trained again.
         """

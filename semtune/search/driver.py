@@ -291,10 +291,7 @@ def _allot(resources: Resources, space: SearchSpace, probes: Path | None) -> All
 
 
 def _prune(trials_folder: Path, names: list[str]) -> None:
-    """Remove the large files of trials that are no finalists, and their folders if that empties them.
-
-    A worker that would write the last epochs of a trial when it takes up the next one looks for the folder.
-    """
+    """Remove the large files of trials that are no finalists, and their folders: no worker adds one."""
     for name in names:
         for file in (trials_folder / name).glob("*.safetensors*"):
             file.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def may_be_tried_again(trial: TrialRecord) -> bool:
 
 
 def too_many(failures: int, settings: SearchSettings) -> bool:
-    """Tell whether so many trials failed that the search gives up; those that are wanted again do not count."""
+    """Tell whether the search gives up after so many failures; trials wanted again do not count."""
     limit = settings.max_failures
     return failures > (max(1, settings.trials // 4) if limit is None else limit)
 

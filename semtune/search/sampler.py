@@ -76,13 +76,13 @@ class Sampler:
             given: Hyperparameters that it is to have; by default they are drawn.
         """
         asked = self._asked.get(trial) or self._ask(given)
-        asked.set_user_attr(_NAME, trial)
-        self._asked[trial] = asked
         chosen: dict[str, Value] = {}
         for parameter in self._space.parameters:
             value = self._choose(asked, parameter, chosen)
             if value is not None:
                 chosen[parameter.name] = value
+        asked.set_user_attr(_NAME, trial)
+        self._asked[trial] = asked
         return chosen
 
     def _ask(self, given: Mapping[str, Value] | None) -> Trial:

@@ -21,7 +21,7 @@ class Standing:
 
     def __init__(self, record: SearchRecord) -> None:
         self.open: dict[str, TrialRecord] = {}
-        """Trials that the sampler proposed and that have training before them, in the order of their start."""
+        """Trials that the sampler proposed and that have training before them, the first started first."""
         self.proposed: Counter[str] = Counter()
         """Number of trials of each stratum; repeats are none of those that were asked for by number."""
         self.fresh: list[TrialRecord] = []
@@ -48,6 +48,11 @@ class Standing:
     def failures(self) -> int:
         """Failed trials that are not wanted again."""
         return len(self._failed - self._again)
+
+    def is_of(self, name: str, stratum: str) -> bool:
+        """Whether the sampler of a stratum proposed a trial."""
+        trial = self._trials.get(name)
+        return trial is not None and trial.started.reseeds is None and trial.started.stratum == stratum
 
     def best(self, stratum: str, number: int, without: set[str]) -> list[TrialRecord]:
         """The best trials of a stratum: those that trained to the end first, then by validation RMSE.

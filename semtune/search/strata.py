@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,22 @@ class Strata:
     def __post_init__(self) -> None:
         """Read the file of the studies."""
         self._storage = StudyStorage(self.study_file) if self.study_file else None
+
+    def take_up(self, trials: Iterable[TrialRecord]) -> None:
+        """Rebuild the rungs of ASHA, and tell the studies what they missed when the session before died.
+
+        Args:
+            trials: All of the search, in the order of their start.
+        """
+        for trial in trials:
+            if trial.started.reseeds is not None:
+                continue
+            sampler = self.sampler(trial.started.stratum)
+            for epoch in trial.epochs:
+                self.halving(trial).survives(trial.name, epoch)
+                sampler.report(trial.name, epoch.epoch, epoch.validation_rmse)
+            if trial.reason:
+                sampler.tell(trial.name, trial.reason, trial.validation_rmse)
 
     def sampler(self, stratum: str) -> Sampler:
         """The sampler of a stratum."""

@@ -1,7 +1,7 @@
-"""Where Optuna's studies of a search live: a file with one writer, and the part of it that samplers learn from.
+"""Where Optuna's studies of a search live: a file with one writer, of which samplers see a part.
 
-Optuna's own file is made for many writers, who lock it and flush every line; and its TPE goes through all trials
-for each proposal. See decision 0048.
+Optuna's own file is made for many writers, who lock it and flush every line; and its TPE goes through all
+trials for each proposal. See decision 0048.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class StudyFile(BaseJournalBackend):
         return unread
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write lines; all but those of epochs, which the search's journal has, are flushed to the disk."""
+        """Write lines; a trial's name and its states are flushed to the disk, with all that came before."""
         lines = [json.dumps(log, separators=(",", ":")) for log in logs]
         with self._path.open("ab") as file:
             file.write("".join(f"{line}\n" for line in lines).encode())
-            if any("intermediate_value" not in log for log in logs):
+            if any("user_attr" in log or "state" in log for log in logs):
                 file.flush()
                 os.fsync(file.fileno())
         self._unread += [json.loads(line) for line in lines]
@@ -72,7 +72,7 @@ class _Window:
 
 
 class StudyStorage(JournalStorage):
-    """Studies of which samplers see what is unfinished, the best and the latest trials, however many there are.
+    """Studies of which samplers see what is unfinished, the best and the latest trials.
 
     Everything is in the file, for readers with a storage of Optuna's own.
     """
@@ -111,9 +111,7 @@ class StudyStorage(JournalStorage):
         seen = sorted((finished | unfinished).items())
         return [trial for _, trial in seen if states is None or trial.state in states]
 
-    def get_n_trials(
-        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
-    ) -> int:
+    def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:
         """Count all trials of a study, seen or not."""
         states = (state,) if isinstance(state, TrialState) else state
         return len(super().get_all_trials(study_id, deepcopy=False, states=states))

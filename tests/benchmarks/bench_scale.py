@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import wraps
@@ -26,16 +25,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
+sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(TESTS / "integration"))
 
 from conftest import write_small_dataset
 from mlflow_server import free_port, server
+
 from semtune.config import TrialTask
 from semtune.environment import quiet_environment
 from semtune.journal import EpochDone, Event, Journal, SearchClosed, SearchOpened, TrialEnded, read_record
-from semtune.planning import SearchPlan, SearchRequest, check_request, plan_search, read_plan, write_plan
+from semtune.planning import SearchRequest, check_request, plan_search, read_plan, write_plan
 from semtune.results import EpochResult
-from semtune.training.samples import read_samples, write_samples
+from semtune.training.samples import write_samples
 from semtune.workspace import SearchFolder, Workspace
 
 SPACE = """
@@ -223,13 +224,12 @@ def searched(workspace: Workspace, folder: SearchFolder, uri: str | None, tracki
     left = writer.close(3600) if writer else 0
     drained = {"processor s": time.process_time() - start[0], "wall s": time.perf_counter() - start[1]}
     journal.close()
-    sizes = {path.name: path.stat().st_size / 2**20 for path in (folder.journal, folder.study, workspace.database)
-             if path.exists()}  # fmt: skip
+    files = filter(Path.exists, (folder.journal, folder.study, workspace.database))
     return {
         "marks": meter.rows,
         "taken up": taken_up,
         "drained": {**drained, "unsent": left, "thread s": writer.cpu_seconds if writer else 0.0},
-        "MB on disk": sizes,
+        "MB on disk": {file.name: file.stat().st_size / 2**20 for file in files},
     }
 
 
@@ -255,7 +255,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 def run() -> Mapping[str, Any]:
     """The small table of `make bench`: 300 trials, embedded store."""
     command = [sys.executable, __file__, "--trials", "300"]
-    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["marks"])
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout)["marks"])
 
 
 def main() -> None:
@@ -268,7 +269,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a new folder for the workspace, to look at afterwards")
     given = parser.parse_args()
     # The display draws for a terminal, as for a user; what it draws goes nowhere.
-    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+    out, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     print(json.dumps(measured(given)), file=out)
 
 

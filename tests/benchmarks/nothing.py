@@ -34,8 +34,8 @@ class Nothing(tune.Trainable):
             return {"timed": {"figures": {"milliseconds_per_image": 1.0}, "device": "none"}, "done": True}
         self.epoch += 1
         rmse = rmse_of(task.seed, self.epoch)
-        report: dict[str, Any] = {"epoch": {"epoch": self.epoch, "training_rmse": rmse, "validation_rmse": rmse,
-                                            "frames": 1, "seconds": 0.1}}  # fmt: skip
+        errors = {"training_rmse": rmse, "validation_rmse": rmse}
+        report: dict[str, Any] = {"epoch": {"epoch": self.epoch, **errors, "frames": 1, "seconds": 0.1}}
         if self.epoch == 1:
             report["placed"] = {"threads": 1, "device": "none", "precision": "float32"}
         if self.epoch < task.hyperparameters.epochs:
