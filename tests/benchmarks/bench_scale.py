@@ -1,12 +1,12 @@
 """What a search costs its driver, by the number of trials: trials that do nothing, on a real Ray cluster.
 
-    python tests/benchmarks/bench_scale.py [--trials 1000] [--epochs 20] [--before 0] [--tracking embedded]
+    python tests/benchmarks/bench_scale.py [--trials 1000] [--epochs 20] [--play 0] [--tracking embedded]
 
 The driver, the journal, Optuna's study, the display and the tracking are those of a real search; only the
 workers train nothing. Figures are processor time of the driver's process by result, all its threads together,
 between marks of trials; then the part of each piece of its main thread, without the pieces that it calls.
-`--before` plays so many trials first, without Ray, and takes their search up: what a long search costs. With
-`--trials 0` only these are played, and it is they that are measured.
+`--play` first plays so many trials without Ray: what director, study and journal take of it. Their search is
+then taken up on Ray, unless `--trials` is 0.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-TESTS = Path(__file__).parents[1]
-sys.path.insert(0, str(TESTS))
-sys.path.insert(0, str(TESTS / "integration"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from conftest import write_small_dataset
 from mlflow_server import free_port, server
@@ -140,13 +139,15 @@ def watched_pieces() -> Account:
     return account
 
 
-def planned(workspace: Workspace, text: str, trials: int) -> SearchFolder:
-    """Plan a search, as before its first session."""
+def planned(workspace: Workspace, text: str) -> SearchFolder:
+    """Plan a search, as before its first session, unless there is one."""
     folder = workspace.search(NAME)
+    if folder.plan.exists():
+        return folder
     folder.path.mkdir(parents=True)
     data = write_small_dataset(workspace.path / "data")
     (data / "space.yaml").write_text(f"{text}crop: 64\n")
-    request = SearchRequest(str(data / "space.yaml"), data, NAME, settings={"trials": trials})
+    request = SearchRequest(str(data / "space.yaml"), data, NAME)
     plan, samples = plan_search(check_request(request), workspace.frames)
     write_samples(samples, folder.samples)
     write_plan(plan, folder.plan)
@@ -166,8 +167,9 @@ def played(folder: SearchFolder, trials: int, heard: Callable[[Event], None]) ->
         heard(event)
 
     emit(SearchOpened(pid=1, host="h"))
-    space = space.overridden({}, {"trials": trials})
-    director = Director(space, read_record(folder.journal), folder.study, emit)
+    record = read_record(folder.journal)
+    space = space.overridden({}, {"trials": len(record.trials) + trials})
+    director = Director(space, record, folder.study, emit)
     while (order := director.next_order()) and order.role == "search":
         for epoch in range(1, order.hyperparameters.epochs + 1):
             rmse = rmse_of(order.seed, epoch)
@@ -179,8 +181,8 @@ def played(folder: SearchFolder, trials: int, heard: Callable[[Event], None]) ->
     journal.close()
 
 
-def searched(workspace: Workspace, folder: SearchFolder, uri: str | None, tracking: bool) -> dict[str, Any]:
-    """One search of trials that do nothing; figures by mark."""
+def searched(workspace: Workspace, folder: SearchFolder, trials: int, uri: str | None) -> dict[str, Any]:
+    """Search on with so many trials that do nothing; figures by mark."""
     import nothing
     from ray import cloudpickle
 
@@ -194,15 +196,14 @@ def searched(workspace: Workspace, folder: SearchFolder, uri: str | None, tracki
 
     cloudpickle.register_pickle_by_value(nothing)  # workers cannot import it
     plan, journal, account = read_plan(folder.plan), Journal(folder.journal), watched_pieces()
-    writer = TrackingWriter(lambda: open_store(workspace, uri), folder, tracked(plan)) if tracking else None
+    writer = TrackingWriter(lambda: open_store(workspace, uri), folder, tracked(plan))
     display = SearchDisplay(folder)
     heard: list[Callable[[Event], None]] = [journal.append, display]
 
     def emit(event: Event) -> None:
         for each in heard:
             each(event)
-        if writer:
-            writer.notify()
+        writer.notify()
 
     def task_of(order: Any, allotment: Any) -> TrialTask:
         return TrialTask(trial=order.trial, role=order.role, hyperparameters=order.hyperparameters,
@@ -211,24 +212,26 @@ def searched(workspace: Workspace, folder: SearchFolder, uri: str | None, tracki
 
     start = time.process_time(), time.perf_counter()
     emit(SearchOpened(pid=1, host="h"))
-    record, space = read_record(folder.journal), plan.space()
+    record = read_record(folder.journal)
+    before = len(record.trials)
+    space = plan.space().overridden({}, {"trials": before + trials})
     director = Director(space, record, folder.study, emit)
     taken_up = {"processor s": time.process_time() - start[0], "wall s": time.perf_counter() - start[1]}
-    meter = Meter(space.settings.trials - len(record.trials), account)
+    meter = Meter(trials, account)
     with connected(None), display:
         heard.append(meter)
         run(director, task_of, Resources(), folder.trials, trainable=nothing.Nothing)
         meter.mark("finals")
     emit(SearchClosed(state="finished"))
     start = time.process_time(), time.perf_counter()
-    left = writer.close(3600) if writer else 0
+    left = writer.close(30 if before else 3600)  # 30 is what a search takes for it
     drained = {"processor s": time.process_time() - start[0], "wall s": time.perf_counter() - start[1]}
     journal.close()
     files = filter(Path.exists, (folder.journal, folder.study, workspace.database))
     return {
         "marks": meter.rows,
         "taken up": taken_up,
-        "drained": {**drained, "unsent": left, "thread s": writer.cpu_seconds if writer else 0.0},
+        "drained": {**drained, "unsent": left, "thread s": writer.cpu_seconds},
         "MB on disk": {file.name: file.stat().st_size / 2**20 for file in files},
     }
 
@@ -238,10 +241,10 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     text = f"{SPACE}epochs: {given.epochs}\nscheduler: {given.scheduler}\n"
     with TemporaryDirectory() as scratch, ExitStack() as servers:
         workspace = Workspace(given.keep or Path(scratch) / "workspace")
-        folder = planned(workspace, text, given.before + given.trials)
-        if given.before:
-            meter = Meter(given.before, Account() if given.trials else watched_pieces())
-            played(folder, given.before, meter)
+        folder = planned(workspace, text)
+        if given.play:
+            meter = Meter(given.play, watched_pieces())
+            played(folder, given.play, meter)
         if not given.trials:
             return {"marks": meter.rows}
         uri = None
@@ -249,7 +252,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             port = free_port()
             servers.enter_context(server(Path(scratch) / "server", port))
             uri = f"http://127.0.0.1:{port}"
-        return searched(workspace, folder, uri, given.tracking != "none")
+        return searched(workspace, folder, given.trials, uri)
 
 
 def run() -> Mapping[str, Any]:
@@ -263,10 +266,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--before", type=int, default=0)
-    parser.add_argument("--tracking", choices=["none", "embedded", "server"], default="embedded")
+    parser.add_argument("--play", type=int, default=0)
+    parser.add_argument("--tracking", choices=["embedded", "server"], default="embedded")
     parser.add_argument("--scheduler", choices=["none", "asha"], default="none")
-    parser.add_argument("--keep", type=Path, help="a new folder for the workspace, to look at afterwards")
+    parser.add_argument("--keep", type=Path, help="workspace to keep, or to take up")
     given = parser.parse_args()
     # The display draws for a terminal, as for a user; what it draws goes nowhere.
     out, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
