@@ -1,4 +1,4 @@
-"""The studies' file is Optuna's own format, and samplers see a bounded part of it that holds what TPE needs."""
+"""The studies' file is in Optuna's own format; samplers see a bounded part, which holds what TPE needs."""
 
 import math
 import random

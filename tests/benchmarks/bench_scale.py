@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
 from conftest import write_small_dataset
 from mlflow_server import free_port, server
+from run import lines
 
 from semtune.config import TrialTask
 from semtune.environment import quiet_environment
@@ -257,9 +258,17 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 
 def run() -> Mapping[str, Any]:
     """The small table of `make bench`: 300 trials, embedded store."""
-    command = [sys.executable, __file__, "--trials", "300"]
+    command = [sys.executable, __file__, "--trials", "300", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return dict(json.loads(done.stdout)["marks"])
+    return table(json.loads(done.stdout))
+
+
+def table(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures with a line a piece and a column a mark."""
+    marks = figures["marks"]
+    pieces = dict.fromkeys(piece for row in marks.values() for piece in row)
+    turned = {piece: {mark: row[piece] for mark, row in marks.items() if piece in row} for piece in pieces}
+    return {**turned, **{name: each for name, each in figures.items() if name != "marks"}}
 
 
 def main() -> None:
@@ -270,10 +279,12 @@ def main() -> None:
     parser.add_argument("--tracking", choices=["embedded", "server"], default="embedded")
     parser.add_argument("--scheduler", choices=["none", "asha"], default="none")
     parser.add_argument("--keep", type=Path, help="workspace to keep, or to take up")
+    parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     # The display draws for a terminal, as for a user; what it draws goes nowhere.
     out, sys.stdout = sys.stdout, Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
-    print(json.dumps(measured(given)), file=out)
+    figures = measured(given)
+    print(json.dumps(figures) if given.json else "\n".join(lines(table(figures))), file=out)
 
 
 if __name__ == "__main__":
