@@ -70,6 +70,7 @@ def test_studies_of_one_file_keep_apart(path):
 
 def test_samplers_see_what_is_unfinished_the_best_and_the_latest(path, monkeypatch):
     monkeypatch.setattr(part, "BEST", 3)
+    monkeypatch.setattr(part, "LATEST", 40)
     storage = StudyStorage(path)
     study = optuna.create_study(study_name="all", storage=storage)
     for value in (5.0, 1.0, 2.0, 3.0):
@@ -88,7 +89,7 @@ def test_samplers_see_what_is_unfinished_the_best_and_the_latest(path, monkeypat
 def test_the_best_are_those_that_tpe_takes_for_good(path, seed):
     """TPE splits all trials into good ones and others; the good ones must be the same of the part."""
     study = study_at(path)
-    study.add_trials(list(past(900, seed)))
+    study.add_trials(list(past(2500, seed)))
     everything = told(path)
     learnable = [trial for trial in everything if trial.state != TrialState.FAIL]
     good, _ = optuna.samplers._tpe.sampler._split_trials(study, learnable, part.BEST)

@@ -20,8 +20,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
-BEST, LATEST = 25, 250
-"""Finished trials of a study that samplers see: TPE takes its good ones from the best 25 of any number."""
+BEST, LATEST = 25, 1000
+"""Finished trials of a study that samplers see. TPE holds the best 25 of any number against the others, and the
+fewer others, the less it explores."""
 
 
 class StudyFile(BaseJournalBackend):
@@ -61,6 +62,8 @@ class _Window:
     """Ids."""
     best: list[tuple[tuple[int, float, float], int, FrozenTrial]] = field(default_factory=list)
     latest: deque[FrozenTrial] = field(default_factory=lambda: deque(maxlen=LATEST))
+    finished: dict[int, FrozenTrial] = field(default_factory=dict)
+    """The best and the latest, by number."""
 
     def finish(self, trial: FrozenTrial) -> None:
         """Take in a trial that has ended; nobody learns from one that failed."""
@@ -69,6 +72,7 @@ class _Window:
             insort(self.best, (_merit(trial), trial.number, trial))
             del self.best[BEST:]
             self.latest.append(trial)
+            self.finished = {each.number: each for each in (*(best for *_, best in self.best), *self.latest)}
 
 
 class StudyStorage(JournalStorage):
@@ -106,9 +110,8 @@ class StudyStorage(JournalStorage):
     ) -> list[FrozenTrial]:
         """Return what samplers see of a study, in the order of the trials' numbers; never a copy."""
         window = self._window(study_id)
-        finished = {trial.number: trial for trial in (*(each for *_, each in window.best), *window.latest)}
         unfinished = {trial.number: trial for trial in map(self.get_trial, window.unfinished)}
-        seen = sorted((finished | unfinished).items())
+        seen = sorted((window.finished | unfinished).items())
         return [trial for _, trial in seen if states is None or trial.state in states]
 
     def get_n_trials(self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None) -> int:

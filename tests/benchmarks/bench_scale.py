@@ -100,7 +100,7 @@ class Meter:
             **{f"{key} ms": 1000 * value / results for key, value in new.items()},
         }  # fmt: skip
         self._last = now
-        print(json.dumps({name: self.rows[name]}), file=sys.stderr, flush=True)
+        print(json.dumps({name: self.rows[name]}), file=sys.__stderr__, flush=True)
 
     def _look(self) -> dict[str, float]:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
