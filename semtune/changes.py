@@ -17,6 +17,8 @@ class Changes:
     epochs: int | None = None
     max_failures: int | None = None
     seeds: int | None = None
+    gpu_hours: float | None = None
+    cost_per_gpu_hour: float | None = None
 
 
 def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
@@ -25,7 +27,8 @@ def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
     Raises:
         ConfigError: If the epochs would become fewer.
     """
-    settings = {"trials": changes.trials, "max_failures": changes.max_failures, "seeds": changes.seeds}
+    names = ("trials", "max_failures", "seeds", "gpu_hours", "cost_per_gpu_hour")
+    settings = {name: getattr(changes, name) for name in names}
     update: dict[str, Any] = {
         "settings": plan.settings | {name: value for name, value in settings.items() if value is not None}
     }

@@ -34,6 +34,14 @@ AddressOption = Annotated[str | None, typer.Option(help="Of a running Ray cluste
 BudgetOption = Annotated[
     str | None, typer.Option(help="Time for the trials, e.g. 30m; finals come after it.")
 ]
+GpuHoursOption = Annotated[
+    float | None, typer.Option(min=0, help="GPU-hours of all trials; finals come after them.")
+]
+CostOption = Annotated[float | None, typer.Option(min=0, help="What a GPU-hour costs; to be shown.")]
+NodesOption = Annotated[int | None, typer.Option(min=1, help="Nodes with trials at the same time.")]
+WaitOption = Annotated[
+    str, typer.Option(help="Time without a trial at work after which the search ends, to be resumed.")
+]
 HeartbeatOption = Annotated[
     str, typer.Option(help="Silence after which a trial hangs and its process is killed, e.g. 90s.")
 ]
@@ -87,6 +95,14 @@ def parse_heartbeat(text: str) -> float:
     seconds = parse_seconds(text, "--heartbeat")
     if not seconds:
         raise ConfigError(f"--heartbeat: {text!r} would kill every trial; write e.g. 10m")
+    return seconds
+
+
+def parse_wait(text: str) -> float:
+    """Parse how long a search waits for a trial to run, seconds."""
+    seconds = parse_seconds(text, "--wait")
+    if not seconds:
+        raise ConfigError(f"--wait: {text!r} would end every search; write e.g. 30m")
     return seconds
 
 

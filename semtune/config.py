@@ -69,6 +69,9 @@ class SearchSettings(BaseModel):
             the lowest mean validation RMSE meet the test frames instead of the finalists.
         seed: Seed of the split, the sampler and the trials.
         max_failures: Failed trials after which the search gives up; by default a quarter of the trials.
+        gpu_hours: GPU-hours of all trials over all sessions, after which no new trial starts; finals come
+            after them. No limit by default.
+        cost_per_gpu_hour: What a GPU-hour costs, in any currency; shown, nothing else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,6 +87,8 @@ class SearchSettings(BaseModel):
     seeds: int = Field(1, ge=1, le=100)
     seed: int = Field(0, ge=0, lt=2**32)
     max_failures: int | None = Field(None, ge=0)
+    gpu_hours: float | None = Field(None, ge=0, le=1e9)
+    cost_per_gpu_hour: float | None = Field(None, ge=0, le=1e9)
 
 
 class TrialTask(BaseModel):

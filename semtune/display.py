@@ -16,9 +16,12 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    NodeLost,
     Noted,
+    NothingRuns,
     SearchOpened,
     SearchRecord,
+    TrialAtWork,
     TrialDied,
     TrialEnded,
     TrialRecord,
@@ -31,6 +34,7 @@ from semtune.planning import read_plan
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
 from semtune.report.text import Columns, columns, supplements, title
+from semtune.usage import Hours
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
@@ -47,6 +51,8 @@ class SearchDisplay:
     def __init__(self, folder: SearchFolder) -> None:
         self._folder, self._console = folder, Console()
         self._record, self._trials = SearchRecord(), 0
+        self._cost: float | None = None
+        self._waiting: NothingRuns | None = None
         self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
         self._picture: RenderableType = ""
         self._due = 0.0  # seconds of the clock at which a new picture may be drawn
@@ -73,7 +79,9 @@ class SearchDisplay:
             self._open()
         else:
             self._record.add(event)
-        if self._live is None or isinstance(event, Noted):
+        if isinstance(event, NothingRuns | TrialAtWork):
+            self._waiting = event if isinstance(event, NothingRuns) else None
+        if self._live is None or isinstance(event, Noted | NodeLost | NothingRuns):
             line = _line(event, self._record)
             if line:
                 self._console.print(line, highlight=False, soft_wrap=True)
@@ -81,7 +89,8 @@ class SearchDisplay:
     def _open(self) -> None:
         """Take up the search as it stands; the journal has the opening event already."""
         self._record = read_record(self._folder.journal)
-        self._trials = read_plan(self._folder.plan).space().settings.trials
+        settings = read_plan(self._folder.plan).space().settings
+        self._trials, self._cost = settings.trials, settings.cost_per_gpu_hour
         self._frames_before = self._record.frames_trained
         self._ended_before = _count_ended(self._record.trials.values())
 
@@ -103,6 +112,10 @@ class SearchDisplay:
             f"{(frames - self._frames_before) / seconds:.0f} frames/s",
             f"{_duration(seconds)} so far",
         ]
+        now, usage = time.time(), self._record.usage
+        parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), self._cost)))
+        if self._waiting:
+            parts.append(_line(self._waiting, self._record))
         new = ended - self._ended_before
         if new and ended < self._trials:
             parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
@@ -116,7 +129,7 @@ def print_event_as_json(file: TextIO, event: Event) -> None:
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     """Draw a table; all columns but the first are set to the right."""
-    Console().print(_table(headers, rows, title))
+    _wide_console().print(_table(headers, rows, title))
 
 
 def print_comparison(table: ComparisonTable) -> None:
@@ -204,6 +217,15 @@ def _line(event: Event, record: SearchRecord) -> str:
             "goes on alone: too little memory beside others" if event.alone else "goes on from its checkpoint"
         )
         return f"{event.trial}  died      goes on {how}"
+    if isinstance(event, NodeLost):
+        there = ", ".join(event.trials)
+        return f"node {event.host} is gone" + (f"; preempted, to go on elsewhere: {there}" if there else "")
+    if isinstance(event, NothingRuns):
+        nodes = f"none of {event.nodes} nodes has room for a trial" if event.nodes else "no node to train on"
+        left = _duration(max(0.0, event.limit - event.seconds))
+        return (
+            f"{nodes} since {_duration(event.seconds)}; the search ends in {left} (--wait) and can be resumed"
+        )
     if isinstance(event, Noted):
         return event.text
     if isinstance(event, TrialTested):

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 from semtune.results import EpochResult
 
 StopReason = Literal[
-    "epochs", "asha", "budget", "diverged", "stalled", "error", "out_of_memory", "lost", "hung", "interrupted"
-]
+    "epochs", "asha", "budget", "stopped", "diverged", "stalled", "error", "out_of_memory", "lost", "hung",
+    "interrupted",
+]  # fmt: skip
 FAILURES: tuple[StopReason, ...] = ("diverged", "stalled", "error", "out_of_memory", "lost", "hung")
 SearchState = Literal["running", "interrupted", "finished", "failed"]
 
@@ -75,6 +76,20 @@ class TrialPlaced(_Event):
     """SHA-256 of the weights that it started from; None for weights from its seed."""
 
 
+class TrialAtWork(_Event):
+    """A worker took a trial up, for whatever role: from here on it costs time of a machine."""
+
+    event: Literal["trial_at_work"] = "trial_at_work"
+    trial: str
+    node: str
+    """Ray's name of the machine, never reused."""
+    host: str
+    """Address of the machine."""
+    cpus: float
+    gpus: float
+    """What is reserved for the trial: a share, where trials share a GPU."""
+
+
 class EpochDone(_Event):
     """A trial trained one epoch."""
 
@@ -91,6 +106,31 @@ class TrialDied(_Event):
     message: str
     alone: bool = False
     """Whether it ran out of memory beside others, and from now on must run alone."""
+    node: str = ""
+    """Where it was at work, if that is known."""
+
+
+class NodeLost(_Event):
+    """A machine left the cluster; what was at work there was preempted, which is no failure of a trial."""
+
+    event: Literal["node_lost"] = "node_lost"
+    node: str
+    host: str
+    trials: tuple[str, ...]
+    """Trials that were at work there, and those that died there in the last minute: Ray knows of a death at
+    once, of the machine's up to half a minute later."""
+
+
+class NothingRuns(_Event):
+    """Trials wait, and no node takes one: told when it begins for want of nodes, then every minute."""
+
+    event: Literal["nothing_runs"] = "nothing_runs"
+    seconds: float
+    """For so long, counted while the search was awake itself."""
+    limit: float
+    """After so many seconds the search ends, and can be resumed."""
+    nodes: int
+    """Nodes of the cluster that could take a trial if they had room."""
 
 
 class Noted(_Event):
@@ -151,8 +191,11 @@ Event = (
     | TrialStarted
     | RepeatAsked
     | TrialPlaced
+    | TrialAtWork
     | EpochDone
     | TrialDied
+    | NodeLost
+    | NothingRuns
     | Noted
     | TrialEnded
     | TrialTested

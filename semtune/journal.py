@@ -21,12 +21,15 @@ from semtune.events import (
     BaselineFitted,
     EpochDone,
     Event,
+    NodeLost,
     Noted,
+    NothingRuns,
     RepeatAsked,
     SearchClosed,
     SearchOpened,
     SearchState,
     StopReason,
+    TrialAtWork,
     TrialDied,
     TrialEnded,
     TrialPlaced,
@@ -36,14 +39,16 @@ from semtune.events import (
 )
 from semtune.files import disk_trouble
 from semtune.results import EpochResult
+from semtune.usage import Usage
 
 __all__ = [
-    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "Noted", "Remark", "RepeatAsked",
-    "SearchClosed", "SearchOpened", "SearchRecord", "SearchState", "StopReason", "TrialDied", "TrialEnded",
-    "TrialPlaced", "TrialRecord", "TrialStarted", "TrialTested", "TrialTimed", "as_json", "cut_torn_line",
-    "read_events", "read_record",
+    "FAILURES", "BaselineFitted", "EpochDone", "Event", "Journal", "NodeLost", "Noted", "NothingRuns",
+    "Remark", "RepeatAsked", "SearchClosed", "SearchOpened", "SearchRecord", "SearchState", "StopReason",
+    "TrialAtWork", "TrialDied", "TrialEnded", "TrialPlaced", "TrialRecord", "TrialStarted", "TrialTested",
+    "TrialTimed", "as_json", "cut_torn_line", "read_events", "read_record",
 ]  # fmt: skip
 
+TrialEvent = EpochDone | TrialPlaced | TrialDied | TrialEnded | TrialTested | TrialTimed
 Remark = Noted | TrialPlaced
 """Events that are worth telling once."""
 
@@ -64,7 +69,10 @@ class TrialRecord:
     alone: bool = False
     """Whether the trial ran out of memory beside others, and must run alone."""
     deaths: int = 0
-    """Processes that died with the trial since its last new epoch."""
+    """Processes that died with the trial since its last new epoch; none on machines that left."""
+    died: TrialDied | None = None
+    preempted: int = 0
+    """Machines that left while the trial was at work there."""
 
     @property
     def name(self) -> str:
@@ -80,6 +88,12 @@ class TrialRecord:
     def reason(self) -> StopReason | None:
         """Why the trial stopped; None while it runs or after a death."""
         return self.ended.reason if self.ended else None
+
+    def add_preemption(self, node: str) -> None:
+        """Take in that the machine is gone where the trial was at work, or had just died."""
+        self.preempted += 1
+        if self.died and self.died.node == node:
+            self.deaths, self.died = max(0, self.deaths - 1), None
 
     @property
     def failed(self) -> bool:
@@ -105,11 +119,15 @@ class SearchRecord:
     notes: list[str] = field(default_factory=list)
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
+    usage: Usage = field(default_factory=Usage)
     closed: SearchClosed | None = None
 
     def add(self, event: Event) -> None:
         """Take in one event."""
-        if isinstance(event, SearchOpened):
+        self.usage.add(event)
+        if isinstance(event, NothingRuns | TrialAtWork):
+            pass  # usage has it
+        elif isinstance(event, SearchOpened):
             self.sessions.append((event, event.at))
             self.closed = None
         elif isinstance(event, TrialStarted):
@@ -124,15 +142,15 @@ class SearchRecord:
             self.asked.append(event)
         elif isinstance(event, Noted):
             self.notes.append(event.text)
+        elif isinstance(event, NodeLost):
+            for name in self.trials.keys() & set(event.trials):
+                self.trials[name].add_preemption(event.node)
         elif event.trial in self.trials:  # else the line with its start was damaged
             self._add_to_trial(self.trials[event.trial], event)
         if self.sessions:
             self.sessions[-1] = (self.sessions[-1][0], event.at)
 
-    @staticmethod
-    def _add_to_trial(
-        trial: TrialRecord, event: EpochDone | TrialPlaced | TrialDied | TrialEnded | TrialTested | TrialTimed
-    ) -> None:
+    def _add_to_trial(self, trial: TrialRecord, event: TrialEvent) -> None:
         if isinstance(event, EpochDone):
             if event.result.epoch > len(trial.epochs):
                 trial.deaths = 0
@@ -143,7 +161,8 @@ class SearchRecord:
             trial.placed.append(event)
         elif isinstance(event, TrialDied):
             trial.alone |= event.alone
-            trial.deaths += 1
+            if event.node not in self.usage.lost_nodes:
+                trial.deaths, trial.died = trial.deaths + 1, event
         elif isinstance(event, TrialEnded):
             trial.ended = event
             trial.searched = trial.epochs[-1] if trial.epochs else None
@@ -189,10 +208,8 @@ class SearchRecord:
     @property
     def best_validation_rmse(self) -> float | None:
         """Lowest RMSE on the validation frames of any trial that did not fail."""
-        known = [
-            t.validation_rmse for t in self.trials.values() if not t.failed and t.validation_rmse is not None
-        ]
-        return min(known, default=None)
+        known = (trial.validation_rmse for trial in self.trials.values() if not trial.failed)
+        return min((rmse for rmse in known if rmse is not None), default=None)
 
 
 class Journal:
@@ -241,13 +258,7 @@ class Journal:
 
 
 def read_events(path: Path, start: int = 0, only: str = "") -> Iterator[tuple[Event, int]]:
-    """Yield the events of a journal with the byte position behind each, from a byte position on.
-
-    Args:
-        path: The journal.
-        start: Where to begin, in bytes.
-        only: Name of the one kind of event that is wanted; reading is fast where there are few.
-    """
+    """Yield the events from a byte position on, or `only` those of a name, with the position behind each."""
     mark = f'"event":"{only}'.encode()
     if not path.exists():
         return

@@ -30,7 +30,7 @@ from semtune.start import Start, StartedFrom
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
 
-CHANGEABLE = ("trials", "epochs", "max_failures", "seeds")
+CHANGEABLE = ("trials", "epochs", "max_failures", "seeds", "gpu_hours", "cost_per_gpu_hour")
 """What a later session may change."""
 
 

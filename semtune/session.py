@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-from filelock import FileLock, Timeout
-
-from semtune.config import SPLIT_LABELS, TrialTask
+from semtune.config import TrialTask
 from semtune.dataset.frames import open_frames
-from semtune.errors import SearchError, StorageError
+from semtune.errors import StorageError
 from semtune.files import disk_trouble, sweep
 from semtune.interruption import interruptible
 from semtune.journal import (
@@ -30,7 +28,8 @@ from semtune.journal import (
     read_record,
 )
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
-from semtune.planning import SearchPlan, read_plan
+from semtune.planning import SearchPlan
+from semtune.stopping import StopRequests
 from semtune.training.samples import read_samples
 from semtune.workspace import SearchFolder, Workspace
 
@@ -74,68 +73,84 @@ def run_session(
         SearchError: If the cluster cannot serve the search.
         StorageError: If the disk takes no more; resuming goes on when it does.
     """
-    _tidy(folder)
-    record = read_record(folder.journal)
-    journal = Journal(folder.journal)
-    opponents = OpponentsAside(folder.samples, folder.baselines)
-    missing = not set(OPPONENTS) <= set(record.baselines)
-
-    def take_in(event: Event) -> None:
-        record.add(event)
-        publish(event)
-
-    def publish(event: Event) -> None:
-        journal.append(event)
-        observe(event)
-        if missing and isinstance(event, EpochDone):  # the trials' processes are up
-            opponents.start()
-
-    def conclude(state: SearchState, message: str = "") -> Outcome:
-        take_in(SearchClosed(state=state, message=message))
-        return Outcome(state, message, record)
-
-    def task_of(order: Order, allotment: Allotment) -> TrialTask:
-        if order.role == "measure" and missing:
-            _ = opponents.events  # timing wants a quiet machine
-        return _task(folder, plan, order, allotment)
-
-    origin = str(plan.started_from) if plan.started_from else None
-    take_in(SearchOpened(pid=os.getpid(), host=platform.node(), started_from=origin))
+    session = _Session(folder, plan, observe)
     try:
-        director = _directed(folder, plan, record, publish, seconds, retry_failed)
-        with interruptible(director.interrupt):
-            _train(director, task_of, resources, plan, folder)
-            for baseline in _timed(folder, opponents.events) if missing and not director.interrupted else []:
-                take_in(baseline)
+        return session.work(resources, seconds, retry_failed)
     except KeyboardInterrupt:
-        return conclude("interrupted")
+        return session.conclude("interrupted")
     except Exception as error:
         trouble = disk_trouble(error)
         if trouble is None:
-            conclude("failed", f"{type(error).__name__}: {error}")
+            session.conclude("failed", f"{type(error).__name__}: {error}")
             raise
         with suppress(StorageError):
-            conclude("interrupted", trouble)
+            session.conclude("interrupted", trouble)
         raise StorageError(f"{trouble}, then `semtune resume {folder.name}` goes on") from error
     finally:
-        opponents.stop()
-    if director.interrupted:
-        return conclude("interrupted", director.trouble)
-    return conclude("failed", director.failure) if director.failure else conclude("finished")
+        session.opponents.stop()
 
 
-def _train(
-    director: Director,
-    task_of: Callable[[Order, Allotment], TrialTask],
-    resources: Resources,
-    plan: SearchPlan,
-    folder: SearchFolder,
-) -> None:
-    # Ray and Optuna take seconds to import, which lists and reports are spared.
-    from semtune.search.driver import run
+class _Session:
+    """What this process knows of the search and tells of it; opened when it is made.
 
-    probes = Workspace(folder.path.parents[1]).probes
-    run(director, task_of, replace(resources, precision=plan.precision), folder.trials, probes)
+    Args:
+        folder: Of the search.
+        plan: The search's.
+        observe: Called with each event, after it is in the journal.
+    """
+
+    def __init__(self, folder: SearchFolder, plan: SearchPlan, observe: Observer) -> None:
+        _tidy(folder)
+        self._folder, self._plan, self._observe = folder, plan, observe
+        self._requests = StopRequests(folder.stop)
+        self._record = read_record(folder.journal)
+        self._journal = Journal(folder.journal)
+        self.opponents = OpponentsAside(folder.samples, folder.baselines)
+        self._missing = not set(OPPONENTS) <= set(self._record.baselines)
+        origin = str(plan.started_from) if plan.started_from else None
+        self._take_in(SearchOpened(pid=os.getpid(), host=platform.node(), started_from=origin))
+
+    def work(self, resources: Resources, seconds: float | None, retry_failed: bool) -> Outcome:
+        """Run what is to run; the arguments are those of `run_session`."""
+        director = _directed(
+            self._folder, self._plan, self._record, self._publish, seconds, resources.wait, retry_failed
+        )
+        with interruptible(director.interrupt):
+            self._train(director, resources)
+            if self._missing and not director.interrupted:
+                for baseline in _timed(self._folder, self.opponents.events):
+                    self._take_in(baseline)
+        if director.interrupted:
+            return self.conclude("interrupted", director.trouble)
+        return self.conclude("failed", director.failure) if director.failure else self.conclude("finished")
+
+    def conclude(self, state: Literal["interrupted", "finished", "failed"], message: str = "") -> Outcome:
+        """Close the session."""
+        self._take_in(SearchClosed(state=state, message=message))
+        return Outcome(state, message, self._record)
+
+    def _train(self, director: Director, resources: Resources) -> None:
+        # Ray and Optuna take seconds to import, which lists and reports are spared.
+        from semtune.search.driver import run
+
+        folder, resources = self._folder, replace(resources, precision=self._plan.precision)
+        probes = Workspace(folder.path.parents[1]).probes
+        run(director, self._task, resources, folder.trials, probes, wishes=self._requests.new)
+
+    def _task(self, order: Order, allotment: Allotment) -> TrialTask:
+        if order.role == "measure" and self._missing:
+            _ = self.opponents.events  # timing wants a quiet machine
+        return _task(self._folder, self._plan, order, allotment)
+
+    def _take_in(self, event: Event) -> None:
+        self._record.add(event)
+        self._publish(event)
+
+    def _publish(self, event: Event) -> None:
+        self._journal.append(event)
+        self._observe(event)
+        if self._missing and isinstance(event, EpochDone):  # the trials' processes are up
+            self.opponents.start()
 
 
 def _directed(
@@ -144,6 +159,7 @@ def _directed(
     record: SearchRecord,
     publish: Observer,
     seconds: float | None,
+    wait: float,
     retry_failed: bool,
 ) -> Director:
     """A director that knows the past, and what is wanted again by now."""
@@ -154,71 +170,13 @@ def _directed(
     for asked in again:
         record.add(asked)
         publish(asked)
-    return Director(plan.space(), record, folder.study, publish, seconds)
+    return Director(plan.space(), record, folder.study, publish, seconds, wait)
 
 
 def _tidy(folder: SearchFolder) -> None:
     """Take away what a death left half-written: drafts of files, a torn line of Optuna's study."""
     sweep(folder.path)
     cut_torn_line(folder.study)
-
-
-@contextmanager
-def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
-    """Hold the search's lock, which the system releases when the process dies, however it dies.
-
-    Args:
-        folder: Of the search.
-        patience: Seconds to wait for the lock: whoever lists the searches holds it for a moment.
-
-    Raises:
-        SearchError: If another process works on the search.
-    """
-    lock = FileLock(folder.path / "lock", timeout=patience)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise SearchError(
-            f"search {folder.name!r} is running in another process; wait for it or stop it"
-        ) from None
-    except OSError as error:
-        told = disk_trouble(error) or f"{error.strerror}; correct that"
-        raise StorageError(f"{folder.path}: the search cannot be taken up: {told}") from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def state_of(folder: SearchFolder, record: SearchRecord) -> SearchState:
-    """Tell whether a process works on the search, and how the last one left it."""
-    try:
-        with only_one(folder, patience=0):
-            return _last_state(record)
-    except SearchError:
-        return "running"
-    except StorageError:  # nobody works on a search whose disk takes nothing
-        return _last_state(record)
-
-
-def summary(folder: SearchFolder) -> dict[str, Any]:
-    """What a list says of a search."""
-    record = read_record(folder.journal)
-    return {
-        "name": folder.name,
-        "state": state_of(folder, record),
-        "trials": len(record.trials),
-        "finished": sum(trial.reason == "epochs" for trial in record.trials.values()),
-        "epochs": record.epochs_trained,
-        "frames_trained": record.frames_trained,
-        "seconds": round(record.seconds, 1),
-        "best_validation_rmse": record.best_validation_rmse,
-        "split": SPLIT_LABELS[read_plan(folder.plan).split_kind],
-    }
-
-
-def _last_state(record: SearchRecord) -> SearchState:
-    return record.closed.state if record.closed else "interrupted"
 
 
 def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[BaselineFitted]:

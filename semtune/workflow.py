@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from semtune.changes import Changes, changed
 from semtune.errors import SearchError
 from semtune.exhibits import facts_of, material_of, predictions_of
+from semtune.hold import hours_of, only_one, state_of, stop_search, summary
 from semtune.journal import Event, SearchOpened, read_record
 from semtune.leaks import leaks_of, order_check, test_uses
 from semtune.planning import (
@@ -26,7 +27,7 @@ from semtune.planning import (
 )
 from semtune.report import ComparisonTable, build_table
 from semtune.services import services, tracked
-from semtune.session import Outcome, only_one, run_session, state_of, summary
+from semtune.session import Outcome, run_session
 from semtune.start import Start
 from semtune.tracking.champion import rollback as roll_back
 from semtune.tracking.progress import run_ids
@@ -111,8 +112,7 @@ def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | No
     from semtune.search.halving import rungs  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    start = _start(workspace, request, tracking_uri)
-    plan, _ = plan_search(check_request(request, start), workspace.frames)
+    plan, _ = plan_search(check_request(request, _start(workspace, request, tracking_uri)), workspace.frames)
     space = plan.space()
     settings = space.settings
     fresh = settings.seeds * settings.finalists if settings.seeds > 1 else 0
@@ -143,6 +143,11 @@ def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
     return [summary(folder) for folder in workspace.all()]
 
 
+def stop(workspace: Workspace, name: str, trial: str | None = None) -> None:
+    """Ask the process that works on a search to end it, to be resumed, or to end one of its trials."""
+    stop_search(workspace.existing(name), trial)
+
+
 def report(workspace: Workspace, name: str, beside: str | None = None) -> ComparisonTable:
     """Build Table 1 of a search from its journal and its predictions, with another search beside it."""
     folder = workspace.existing(name)
@@ -163,6 +168,7 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         material=material_of(folder, plan, samples),
         uses=test_uses(workspace, plan.dataset_digest, name),
         order=order_check(samples),
+        hours=hours_of(record, plan),
         beside=report(workspace, beside) if beside else None,
     )
 
@@ -254,8 +260,7 @@ def _work(
             writer.notify()
         observe(event)
 
-    resources, seconds = conditions.resources, conditions.seconds
-    return run_session(folder, plan, resources, seconds, heard, conditions.retry_failed)
+    return run_session(folder, plan, conditions.resources, conditions.seconds, heard, conditions.retry_failed)
 
 
 def _start(workspace: Workspace, request: SearchRequest, tracking_uri: str | None) -> Start | None:

@@ -35,6 +35,11 @@ class SearchFolder:
         return self.path / "journal.jsonl"
 
     @property
+    def stop(self) -> Path:
+        """What `semtune stop` asks of the process that works on the search."""
+        return self.path / "stop"
+
+    @property
     def study(self) -> Path:
         """Optuna's study; optuna-dashboard opens it."""
         return self.path / "study.log"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
-from semtune import cli
+from semtune import cli, cli_search
 from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds
 from semtune.errors import ConfigError
 from semtune.journal import SearchClosed, SearchOpened, TrialEnded
@@ -344,8 +344,9 @@ def test_the_list_tells_how_each_search_ended(semtune, dataset, tmp_path):
     states = {name: each["state"] for name, each in searches.items()}
     assert states == {"died": "interrupted", "stopped": "interrupted", "done": "finished", "broke": "failed"}
     assert searches["died"] == {
-        "name": "died", "state": "interrupted", "trials": 2, "finished": 1, "epochs": 2,
-        "frames_trained": 20, "seconds": 7.0, "best_validation_rmse": 1.25, "split": "field",
+        "name": "died", "state": "interrupted", "trials": 2, "finished": 1, "failed": 0, "preempted": 0,
+        "epochs": 2, "frames_trained": 20, "seconds": 7.0, "gpu_hours": 0.0, "cpu_hours": 0.0, "cost": None,
+        "best_validation_rmse": 1.25, "split": "field", "running": None,
     }  # fmt: skip
     shown = semtune("list").out
     assert all(name in shown for name in ends)
@@ -474,4 +475,4 @@ def test_a_heartbeat_that_would_kill_every_trial_is_refused():
 
 def test_a_retry_says_what_it_wants_to_be_told(tmp_path):
     with pytest.raises(ConfigError, match="say which trials are to run again: --failed"):
-        cli.retry("one", workspace=tmp_path)
+        cli_search.retry("one", workspace=tmp_path)

@@ -1,6 +1,7 @@
 """What runs next, what stops, who is a finalist: played through without a worker."""
 
 import math
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -449,8 +450,9 @@ def test_when_the_time_is_up_trials_stop_and_finals_still_run(tmp_path):
     play.fill(workers=2)
     for order in list(play.running):
         play.step(order)
-    play.director.seconds = 0.0
-    assert play.director.over_budget
+    limits = play.director.circumstances.limits
+    play.director.circumstances.limits = replace(limits, seconds=0.0)
+    assert play.director.circumstances.over_budget
     play.through()
     assert [trial.reason for trial in play.record.trials.values()] == ["budget", "budget"]
     assert play.done("final") == ["trial-0001"]
@@ -472,7 +474,7 @@ def test_no_trial_is_left_open_when_the_time_is_up(tmp_path):
 
 
 def test_a_search_without_a_budget_is_never_over_it(tmp_path):
-    assert not Play(tmp_path).director.over_budget
+    assert not Play(tmp_path).director.circumstances.over_budget
 
 
 def test_a_director_without_a_past_starts_with_the_first_trial(tmp_path):
@@ -870,7 +872,8 @@ def test_fresh_seeds_come_after_the_time_is_up_as_finals_do(tmp_path):
     play.take_up()
     play.fill()
     play.step(next(iter(play.running)))
-    play.director.seconds = 0.0
+    limits = play.director.circumstances.limits
+    play.director.circumstances.limits = replace(limits, seconds=0.0)
     play.through()
     assert all(trial.tested for trial in reseeds(play))
 

@@ -4,6 +4,7 @@ import pytest
 
 from semtune.errors import SearchError
 from semtune.search.packing import (
+    Node,
     Probe,
     ProbeFile,
     allot,
@@ -65,39 +66,71 @@ def test_a_trial_that_does_not_even_fit_alone_runs_alone():
 # Layout
 
 
+def nodes(*sizes):
+    """Nodes of so many cores and GPUs."""
+    return [Node(f"n{number}", f"host{number}", *size) for number, size in enumerate(sizes)]
+
+
 def test_on_a_cpu_each_core_has_a_trial_of_one_thread():
-    laid_out = allot(cpus=8, gpus=0, concurrent=None, gpus_per_trial=None, companies={})
+    laid_out = allot(nodes((8, 0)), concurrent=None, gpus_per_trial=None, companies={})
     assert (laid_out.concurrent, laid_out.cpus, laid_out.gpus) == (8, 1, 0)
 
 
 def test_fewer_trials_have_more_threads():
-    laid_out = allot(cpus=8, gpus=0, concurrent=3, gpus_per_trial=None, companies={})
+    laid_out = allot(nodes((8, 0)), concurrent=3, gpus_per_trial=None, companies={})
     assert (laid_out.concurrent, laid_out.cpus) == (3, 2)
 
 
+def test_a_trial_has_no_more_threads_than_its_node_has_cores():
+    assert allot(nodes((2, 0), (2, 0)), 1, None, {}).cpus == 2
+    assert allot(nodes((8, 0), (2, 0)), 2, None, {}).cpus == 2
+
+
+def test_a_node_without_a_core_takes_no_trial():
+    laid_out = allot(nodes((0, 0), (1, 0), (2, 0)), None, None, {})
+    assert laid_out.concurrent == 3
+
+
+def test_shares_of_a_gpu_do_not_reach_from_one_to_the_next():
+    assert allot(nodes((16, 2)), None, 0.4, {}).concurrent == 4
+    assert allot(nodes((4, 1), (4, 1)), None, 2 / 3, {}).concurrent == 2
+
+
 def test_small_networks_share_a_gpu_and_large_ones_do_not():
-    laid_out = allot(cpus=16, gpus=2, concurrent=None, gpus_per_trial=None, companies={"pacf": 4, "vgg19": 1})
+    laid_out = allot(nodes((16, 2)), concurrent=None, gpus_per_trial=None, companies={"pacf": 4, "vgg19": 1})
     assert laid_out.of("pacf", alone=False) == (2, 0.25)
     assert laid_out.of("vgg19", alone=False) == (2, 1.0)
     assert laid_out.concurrent == 8
 
 
 def test_what_the_user_says_goes_before_what_was_measured():
-    laid_out = allot(cpus=16, gpus=1, concurrent=None, gpus_per_trial=0.5, companies={"pacf": 4})
+    laid_out = allot(nodes((16, 1)), concurrent=None, gpus_per_trial=0.5, companies={"pacf": 4})
     assert laid_out.of("pacf", alone=False) == (8, 0.5)
     assert laid_out.concurrent == 2
 
 
 def test_a_trial_that_must_be_alone_takes_the_whole_gpu():
-    laid_out = allot(cpus=16, gpus=1, concurrent=None, gpus_per_trial=None, companies={"pacf": 4})
+    laid_out = allot(nodes((16, 1)), concurrent=None, gpus_per_trial=None, companies={"pacf": 4})
     assert laid_out.of("pacf", alone=True) == (4, 1.0)
-    assert allot(8, 0, None, None, {}).of("pacf", alone=True) == (8, 0.0)
-    assert allot(8, 4, None, 2.0, {}).of("pacf", alone=True)[1] == 2.0
+    assert allot(nodes((8, 0)), None, None, {}).of("pacf", alone=True) == (8, 0.0)
+    assert allot(nodes((8, 4)), None, 2.0, {}).of("pacf", alone=True)[1] == 2.0
 
 
-def test_more_gpus_than_there_are_is_refused():
-    with pytest.raises(SearchError, match=r"asks for 2 GPUs, but the cluster has 1; lower --gpus-per-trial"):
-        allot(cpus=8, gpus=1, concurrent=None, gpus_per_trial=2, companies={})
+def test_a_trial_alone_takes_the_largest_node_and_no_more():
+    assert allot(nodes((2, 0), (8, 0)), None, None, {}).of("pacf", alone=True) == (8, 0.0)
+
+
+def test_more_gpus_than_any_node_has_is_refused_with_what_each_has():
+    with pytest.raises(
+        SearchError,
+        match=r"asks for 2 GPUs, but no node has so many \(host0: 8 cores, 1 GPUs, host1: 4 cores, 1 GPUs\)",
+    ):
+        allot(nodes((8, 1), (4, 1)), concurrent=None, gpus_per_trial=2, companies={})
+
+
+def test_trials_wait_for_nodes_to_come_if_the_user_wants_more_than_fit():
+    assert allot(nodes((2, 0)), 6, None, {}, patient=True).concurrent == 6
+    assert allot(nodes((2, 0)), 6, None, {}).concurrent == 2
 
 
 def test_the_largest_trial_of_each_architecture_is_probed():

@@ -13,7 +13,7 @@ from semtune.journal import RepeatAsked
 from semtune.search.judgement import epochs_of, is_open, rank
 from semtune.search.standing import Standing
 
-FATES = ("goes on",) * 20 + ("error", "out_of_memory", "dies", "interrupt", "new process", "retry")
+FATES = ("goes on",) * 20 + ("error", "out_of_memory", "dies", "stop", "interrupt", "new process", "retry")
 
 
 def check(standing, record, strata):
@@ -25,7 +25,8 @@ def check(standing, record, strata):
     assert standing.fresh == [trial for trial in record.trials.values() if trial.started.reseeds]
     assert standing.failures == len(record.open_failures)
     for stratum in strata:
-        able = [t for t in searched if t.started.stratum == stratum and t.epochs and not t.failed]
+        able = [t for t in searched if t.started.stratum == stratum and t.epochs]
+        able = [trial for trial in able if not trial.failed and trial.reason != "stopped"]
         ranked = sorted(able, key=rank)
         assert standing.best(stratum, len(searched), set()) == ranked
         without = {trial.name for trial in ranked[::2]}
@@ -39,6 +40,8 @@ def meet(play, order, fate):
     elif fate == "dies":
         del play.running[order]
         play.director.died(order.trial, "lost", "the process died")
+    elif fate == "stop":
+        play.director.stop(order.trial)
     elif fate == "new process":
         play.take_up()
     elif fate == "retry":

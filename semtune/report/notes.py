@@ -39,6 +39,7 @@ def notes(table: ComparisonTable) -> list[str]:
         *_without_controls(table),
         *_use_of_test_frames(table),
         *_untested(table),
+        *_hours(table),
         *_beside(table),
         *_claims(table),
         "Published: Table 1 of the paper, on its own frames, scores and machine (GTX 1080M, PyTorch 1.0; "
@@ -248,6 +249,13 @@ def _untested(table: ComparisonTable) -> Iterator[str]:
     for row in table.networks:
         if "not_tested" in row.details:
             yield f"{row.name}: {row.details['not_tested']}."
+
+
+def _hours(table: ComparisonTable) -> Iterator[str]:
+    hours = table.hours
+    if hours and hours.cpu:
+        lost = f"; {hours.preempted} times a machine was taken away, and the trial went on elsewhere"
+        yield f"Trials took {hours} (reserved, while at work){lost if hours.preempted else ''}."
 
 
 def _provenance(table: ComparisonTable) -> str:

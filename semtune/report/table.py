@@ -16,6 +16,7 @@ from semtune.journal import BaselineFitted, SearchRecord, TrialRecord
 from semtune.published import TABLE1
 from semtune.report.material import Material
 from semtune.results import CLASSICAL, Predictions, Result, best, paired_difference, with_figures
+from semtune.usage import Hours
 
 JOINT = "joint"
 """Name of the strongest classical opponent: all autofocus functions and control parameters together."""
@@ -102,6 +103,7 @@ class ComparisonTable:
     uses: UsesOfTest | None = None
     order: OrderCheck | None = None
     """What the order of acquisition alone knows of the scores."""
+    hours: Hours | None = None
     beside: ComparisonTable | None = None
     """Of another search, to be shown beside this one."""
 
@@ -188,13 +190,12 @@ def build_table(
         for name, each in shown.items()
         if JOINT in shown and name != JOINT
     }
-    trials = tuple(record.trials.values())
     compared, lettered = _compared([row for row in rows if key(row) in shown], predictions)
     return ComparisonTable(
         search,
         dataset,
         rows,
-        trials,
+        tuple(record.trials.values()),
         shown,
         to_joint,
         versions,

@@ -28,6 +28,7 @@ from semtune.journal import (
     TrialTimed,
 )
 from semtune.results import EpochResult
+from semtune.search.circumstances import Circumstances, Limits
 from semtune.search.finals import Finals
 from semtune.search.judgement import (
     epochs_of,
@@ -55,6 +56,7 @@ class Director:
         study_file: Optuna's study; None keeps it in memory, for a search that nobody will resume.
         emit: Takes every new event; the journal is its first reader.
         seconds: Time budget of the trials in this session; finals come after it. None for no limit.
+        wait: Seconds without a trial at work after which the search ends, resumable.
     """
 
     space: SearchSpace
@@ -62,39 +64,33 @@ class Director:
     study_file: Path | None
     emit: Callable[[Event], None]
     seconds: float | None = None
+    wait: float = 1800.0
+    _stops: set[str] = field(default_factory=set)  # trials that are to end at their next epoch
     _live: dict[str, Role] = field(default_factory=dict)
     _lonely: set[str] = field(default_factory=set)  # wait for a place of their own, which others would take
-    _interrupted: bool = False
-    _trouble: str = ""
-    _start: float = field(default_factory=time.monotonic)
+    interrupted: bool = field(default=False, init=False)
+    """Whether the search was asked to stop."""
+    trouble: str = field(default="", init=False)
+    """What made the search stop, other than its user at the keyboard; empty if nothing did."""
 
     def __post_init__(self) -> None:
         """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
         self._strata = Strata(self.space, self.study_file)
         self.standing = Standing(self.record)
         self.finals = Finals(self.space.settings, self.record, self.standing)
-        self._ended = {name for name, trial in self.record.trials.items() if not is_open(trial)}
-        self._strata.take_up(self.record.trials.values())
+        limits = Limits(self.seconds, self.space.settings.gpu_hours, self.wait)
+        self.circumstances = Circumstances(self.record, self._add, self.interrupt, limits)
+        self._strata.replay(self.record.trials.values())
 
     # What runs next
 
     def next_order(self) -> Order | None:
         """Return the next order, or None if nothing can start before something ends."""
-        if self._interrupted or self._lonely:
+        if self.interrupted or self._lonely:
             return None
         if order := self._unfinished_trial() or self._new_trial():
             return order
         return None if self.failure else self._fresh_seed() or self._final() or self._measurement()
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the search was asked to stop."""
-        return self._interrupted
-
-    @property
-    def trouble(self) -> str:
-        """What of the machine made the search stop; empty if nothing did."""
-        return self._trouble
 
     @property
     def busy(self) -> int:
@@ -104,8 +100,7 @@ class Director:
     @property
     def failure(self) -> str | None:
         """Why the search gives up, if it does."""
-        too_many_failed = too_many(self.standing.failures, self.space.settings)
-        return why_give_up(self.record) if too_many_failed else None
+        return why_give_up(self.record) if too_many(self.standing.failures, self.space.settings) else None
 
     def interrupt(self, trouble: str = "") -> None:
         """Start nothing more; running trials stop at their next epoch and can be resumed.
@@ -113,8 +108,21 @@ class Director:
         Args:
             trouble: What of the machine makes it necessary, such as a full disk.
         """
-        self._interrupted = True
-        self._trouble = self._trouble or trouble
+        self.interrupted = True
+        self.trouble = self.trouble or trouble
+
+    def stop(self, trial: str) -> None:
+        """End a trial of the search phase at its next epoch, at once if it is not at work."""
+        if self._live.get(trial) == "search":
+            self._stops.add(trial)
+        elif trial not in self._live and trial in self.record.trials and is_open(self.record.trials[trial]):
+            self._live[trial] = "search"
+            self.ended(trial, "stopped")
+
+    def withdraw(self) -> None:
+        """Put all orders back into the queue: no worker has taken one up."""
+        self._live.clear()
+        self._lonely.clear()
 
     def _unfinished_trial(self) -> Order | None:
         """A trial that was running when an earlier session died or was interrupted."""
@@ -155,12 +163,7 @@ class Director:
 
     def _trials_closed(self) -> bool:
         """Whether no trial may train under the scheduler any more."""
-        return self.over_budget or self.failure is not None
-
-    @property
-    def over_budget(self) -> bool:
-        """Whether the time budget of the trials is used up."""
-        return self.seconds is not None and time.monotonic() - self._start > self.seconds
+        return self.circumstances.over_budget or self.failure is not None
 
     def _fresh_seed(self) -> Order | None:
         """A finalist's hyperparameters with a seed of their own, once its stratum's trials have ended."""
@@ -181,12 +184,11 @@ class Director:
 
     def _is_complete(self, stratum: str) -> bool:
         """Whether all trials of a stratum have ended that the search phase wants."""
-        standing, live = self.standing, self._live.items()
         if self._trials_closed():
-            return not any(role == "search" and standing.is_of(name, stratum) for name, role in live)
-        wanted = standing.proposed[stratum] < self.space.share(stratum)
-        pending = any(standing.is_of(each.trial, stratum) for each in self.record.pending)
-        return not (wanted or pending or any(standing.is_of(name, stratum) for name in standing.open))
+            return not self.standing.any_of((n for n, r in self._live.items() if r == "search"), stratum)
+        wanted = self.standing.proposed[stratum] < self.space.share(stratum)
+        expected = [*self.standing.open, *(each.trial for each in self.record.pending)]
+        return not wanted and not self.standing.any_of(expected, stratum)
 
     def _measurement(self) -> Order | None:
         return None if self._live else self._first(self.finals.untimed(), "measure")
@@ -204,19 +206,13 @@ class Director:
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
-        for trial in [] if self._interrupted else list(self.standing.open.values()):
+        for trial in [] if self.interrupted else list(self.standing.open.values()):
             self._add(TrialEnded(trial=trial.name, reason="budget"))
             self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
     def unneeded(self) -> list[str]:
-        """Ended trials whose weights and checkpoints nobody will ask for: those that are no finalists.
-
-        Each is named once, unless it is trained again.
-        """
-        kept = self._live.keys() | set().union(*map(self.finals.kept, self.space.strata))
-        named = {n for n in self._ended - kept if not is_open(self.record.trials[n])}
-        self._ended -= named
-        return sorted(named)
+        """Ended trials whose weights and checkpoints nobody will ask for, no finalists: each named once."""
+        return self.standing.release(set(self._live).union(*map(self.finals.kept, self.space.strata)))
 
     # What has happened
 
@@ -227,13 +223,15 @@ class Director:
         if not is_known(record.epochs, result):
             self._add(EpochDone(trial=trial, result=result))
         if self._live.get(trial) != "search":
-            return "interrupted" if self._interrupted else None
+            return "interrupted" if self.interrupted else None
         self._strata.sampler(record.started.stratum).report(trial, result.epoch, result.validation_rmse)
         survives = self._strata.halving(record).survives(trial, result)
         if result.epoch >= epochs_of(record):
             return None
-        if self._interrupted:
+        if self.interrupted:
             return "interrupted"
+        if trial in self._stops:
+            return "stopped"
         if self._trials_closed():
             return "budget"
         if is_stalled(record.epochs):
@@ -253,7 +251,7 @@ class Director:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
         self._lonely.discard(trial)
-        self._ended.add(trial)
+        self.standing.let_go.add(trial)
         trains = role not in (None, "measure")
         if reason == "out_of_memory" and trains and not self.record.trials[trial].alone:
             return self._add(TrialDied(trial=trial, message=message, alone=True))
@@ -265,18 +263,19 @@ class Director:
         elif role and reason in FAILURES:
             self._add(TrialEnded(trial=trial, reason=reason, message=message))
 
-    def died(self, trial: str, reason: StopReason, message: str) -> None:
+    def died(self, trial: str, reason: StopReason, message: str, node: str = "") -> None:
         """Record that a trial's process died: the trial goes back to the queue, unless that leads nowhere.
 
         Args:
             trial: Its name.
             reason: How it ends if it is not tried again.
             message: What is known of the death.
+            node: Where it was at work, if that is known.
         """
-        if self._interrupted:
+        if self.interrupted:
             self.ended(trial, "interrupted")
             return
-        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory"))
+        self._add(TrialDied(trial=trial, message=message, alone=reason == "out_of_memory", node=node))
         if not may_be_tried_again(self.record.trials[trial]):
             self.ended(trial, reason, message)
         self._live.pop(trial, None)

@@ -25,7 +25,7 @@ class Finals:
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first.
 
-        One that failed with every fresh seed makes way for the next.
+        One that failed with every fresh seed makes way for the next; one that the user stopped is none.
         """
         hopeless = {
             origin

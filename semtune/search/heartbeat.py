@@ -8,6 +8,23 @@ from dataclasses import dataclass, field
 _LONGEST_STEP = 5.0  # seconds between two looks that count; a longer gap was a sleep of this process
 
 
+class AwakeClock:
+    """Time that passes while this process is awake: a sleep or a jump of the clock counts five seconds."""
+
+    def __init__(self) -> None:
+        self._last_look = time.monotonic()
+
+    def passed(self, now: float | None = None) -> float:
+        """Seconds since the last look, or since the clock was made.
+
+        Args:
+            now: Seconds of a clock that never goes back; by default the system's.
+        """
+        now = time.monotonic() if now is None else now
+        passed, self._last_look = min(now - self._last_look, _LONGEST_STEP), now
+        return passed
+
+
 @dataclass
 class Heartbeat:
     """Silence of running trials.
@@ -21,7 +38,7 @@ class Heartbeat:
 
     limit: float
     _silence: dict[str, float] = field(default_factory=dict)
-    _last_look: float = field(default_factory=time.monotonic)
+    _clock: AwakeClock = field(default_factory=AwakeClock)
 
     def heard(self, trial: str) -> None:
         """Take note of a sign of life, the first of all included."""
@@ -37,9 +54,7 @@ class Heartbeat:
         Args:
             now: Seconds of a clock that never goes back; by default the system's.
         """
-        now = time.monotonic() if now is None else now
-        passed = min(now - self._last_look, _LONGEST_STEP)
-        self._last_look = now
+        passed = self._clock.passed(now)
         for trial in self._silence:
             self._silence[trial] += passed
         return [trial for trial, silence in self._silence.items() if silence > self.limit]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,18 @@ _GAIN = 1.1
 """More trials on a GPU must train at least so many times the frames a second, all together."""
 _FILLED = 0.9
 """Most of a GPU's memory that trials may fill by their peaks."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster, and what it gives to trials."""
+
+    name: str
+    """Ray's, never reused."""
+    host: str
+    """Its address."""
+    cpus: int
+    gpus: float
 
 
 @dataclass(frozen=True)
@@ -96,11 +109,11 @@ def probed(measure: Callable[[int], Probe | None], companies: Iterable[int] = CO
 
 
 def allot(
-    cpus: int,
-    gpus: float,
+    nodes: Sequence[Node],
     concurrent: int | None,
     gpus_per_trial: float | None,
     companies: Mapping[str, int],
+    patient: bool = False,
 ) -> Allotment:
     """Lay trials out: on GPUs as probed, else one thread a trial and one trial a core.
 
@@ -108,25 +121,43 @@ def allot(
     large networks that is not known (docs/decisions/0022).
 
     Args:
-        cpus: Cores of the cluster.
-        gpus: GPUs of the cluster.
+        nodes: Of the cluster. A trial has a place on one of them; those without a core take none.
         concurrent: Most trials at the same time, if the user said so.
-        gpus_per_trial: If the user said so.
+        gpus_per_trial: If the user said so; else a GPU each where there are any.
         companies: Trials that share a GPU, by architecture.
+        patient: Whether trials may wait for nodes to come: `concurrent` of them even if fewer fit.
 
     Raises:
-        SearchError: If the cluster has too little for one trial.
+        SearchError: If no node has enough for one trial, though some could train.
     """
-    per_trial = gpus_per_trial if gpus_per_trial is not None else min(gpus, 1.0)
-    if per_trial > gpus:
-        raise SearchError(
-            f"a trial asks for {per_trial:g} GPUs, but the cluster has {gpus:g}; lower --gpus-per-trial"
-        )
+    workers = [node for node in nodes if node.cpus]
+    per_trial = min(1.0, sum(n.gpus for n in workers)) if gpus_per_trial is None else gpus_per_trial
     shares = {} if gpus_per_trial is not None else {name: 1 / each for name, each in companies.items()}
     smallest = min(shares.values(), default=per_trial)
-    fitting = int(gpus / smallest + 1e-9) if smallest else cpus
-    together = max(1, min(concurrent or fitting, fitting, cpus))
-    return Allotment(together, max(1, cpus // together), per_trial, shares, cpus)
+    fitting = {node: min(_fit(node.gpus, smallest), node.cpus) if smallest else node.cpus for node in workers}
+    total = sum(fitting.values())
+    if workers and not any(node.gpus >= per_trial for node in workers):
+        raise SearchError(
+            f"a trial asks for {per_trial:g} GPUs, but no node has so many ({listed(workers)}); "
+            "lower --gpus-per-trial"
+        )
+    together = min(concurrent or total, total)
+    threads = [
+        max(1, node.cpus // math.ceil(fits * together / total)) for node, fits in fitting.items() if fits
+    ]
+    most = max((node.cpus for node in workers), default=1)
+    wanted = max(together, concurrent or 1) if patient else together
+    return Allotment(wanted, min(threads, default=1), per_trial, shares, most)
+
+
+def listed(nodes: Iterable[Node]) -> str:
+    """Which node has how much, in words."""
+    return ", ".join(f"{node.host}: {node.cpus} cores, {node.gpus:g} GPUs" for node in nodes) or "no nodes"
+
+
+def _fit(gpus: float, share: float) -> int:
+    """Trials that find room on so many GPUs, each on its own or sharing one."""
+    return int(gpus) * int(1 / share + 1e-9) if share < 1 else int(gpus / share + 1e-9)
 
 
 def settings_to_probe(space: SearchSpace) -> list[Hyperparameters]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from semtune.journal import Event, RepeatAsked, SearchRecord, TrialEnded, TrialRecord, TrialStarted
 from semtune.search.judgement import is_open, rank
@@ -26,6 +27,8 @@ class Standing:
         """Number of trials of each stratum; repeats are none of those that were asked for by number."""
         self.fresh: list[TrialRecord] = []
         """Trials with fresh seeds."""
+        self.let_go = {name for name, trial in record.trials.items() if not is_open(trial)}
+        """Trials that no worker has any more, and whose files may be there."""
         self._ranked: defaultdict[str, list[tuple[tuple[bool, float], int, TrialRecord]]] = defaultdict(list)
         self._failed: set[str] = set()
         self._again: set[str] = {asked.trial for asked in record.asked}
@@ -49,13 +52,21 @@ class Standing:
         """Failed trials that are not wanted again."""
         return len(self._failed - self._again)
 
-    def is_of(self, name: str, stratum: str) -> bool:
-        """Whether the sampler of a stratum proposed a trial."""
-        trial = self._trials.get(name)
-        return trial is not None and trial.started.reseeds is None and trial.started.stratum == stratum
+    def release(self, kept: set[str]) -> list[str]:
+        """Name the ended trials whose files nobody keeps, each once unless a worker lets go of it again."""
+        named = {name for name in self.let_go - kept if not is_open(self._trials[name])}
+        self.let_go -= named
+        return sorted(named)
+
+    def any_of(self, names: Iterable[str], stratum: str) -> bool:
+        """Whether the sampler of a stratum proposed any of some trials."""
+        started = (self._trials[name].started for name in names if name in self._trials)
+        return any(each.reseeds is None and each.stratum == stratum for each in started)
 
     def best(self, stratum: str, number: int, without: set[str]) -> list[TrialRecord]:
         """The best trials of a stratum: those that trained to the end first, then by validation RMSE.
+
+        None that failed or that the user stopped.
 
         Args:
             stratum: Its name.
@@ -86,7 +97,7 @@ class Standing:
             return
         was_open = self.open.pop(trial.name, None)
         ranked = self._ranked[trial.started.stratum]
-        if trial.failed:  # a finalist can fail after it had ended well
+        if trial.failed or trial.reason == "stopped":  # a finalist can fail after it had ended well
             ranked[:] = [entry for entry in ranked if entry[2] is not trial]
         elif was_open and trial.epochs:
             insort(ranked, (rank(trial), self._place[trial.name], trial))

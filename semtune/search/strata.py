@@ -28,22 +28,6 @@ class Strata:
         """Read the file of the studies."""
         self._storage = StudyStorage(self.study_file) if self.study_file else None
 
-    def take_up(self, trials: Iterable[TrialRecord]) -> None:
-        """Rebuild the rungs of ASHA, and tell the studies what they missed when the session before died.
-
-        Args:
-            trials: All of the search, in the order of their start.
-        """
-        for trial in trials:
-            if trial.started.reseeds is not None:
-                continue
-            sampler = self.sampler(trial.started.stratum)
-            for epoch in trial.epochs:
-                self.halving(trial).survives(trial.name, epoch)
-                sampler.report(trial.name, epoch.epoch, epoch.validation_rmse)
-            if trial.reason:
-                sampler.tell(trial.name, trial.reason, trial.validation_rmse)
-
     def sampler(self, stratum: str) -> Sampler:
         """The sampler of a stratum."""
         if stratum not in self._samplers:
@@ -61,3 +45,19 @@ class Strata:
             factor = self.space.settings.reduction_factor
             self._halvings[key] = Halving(key[1], self.space.grace_of(key[1]), factor)
         return self._halvings[key]
+
+    def replay(self, trials: Iterable[TrialRecord]) -> None:
+        """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died.
+
+        Args:
+            trials: All of the search; those with fresh seeds are none of a sampler's.
+        """
+        for trial in trials:
+            if trial.started.reseeds is not None:
+                continue
+            sampler = self.sampler(trial.started.stratum)
+            for epoch in trial.epochs:
+                self.halving(trial).survives(trial.name, epoch)
+                sampler.report(trial.name, epoch.epoch, epoch.validation_rmse)
+            if trial.reason:
+                sampler.tell(trial.name, trial.reason, trial.validation_rmse)

@@ -21,8 +21,8 @@ from optuna.storages.journal import BaseJournalBackend
 from optuna.trial import FrozenTrial, TrialState
 
 BEST, LATEST = 25, 1000
-"""Finished trials of a study that samplers see. TPE holds the best 25 of any number against the others, and the
-fewer others, the less it explores."""
+"""Finished trials of a study that samplers see. TPE holds the best 25 of any number against the others, and
+the fewer others, the less it explores."""
 
 
 class StudyFile(BaseJournalBackend):

@@ -16,10 +16,12 @@ from semtune.journal import (
     BaselineFitted,
     EpochDone,
     Event,
+    NodeLost,
     RepeatAsked,
     SearchOpened,
     SearchRecord,
     StopReason,
+    TrialAtWork,
     TrialDied,
     TrialEnded,
     TrialPlaced,
@@ -41,6 +43,7 @@ _ENDINGS: Mapping[StopReason, Status] = {
     "epochs": "FINISHED",
     "asha": "FINISHED",
     "budget": "FINISHED",
+    "stopped": "KILLED",
     "diverged": "FAILED",
     "stalled": "FAILED",
     "error": "FAILED",
@@ -155,14 +158,16 @@ def updates(
                 update.tags["semtune.started_from"] = event.started_from
         elif isinstance(event, TrialStarted):
             update.parameters |= _texts({**event.hyperparameters, "seed": event.seed})
-            if event.repeats:
-                update.tags["semtune.repeats"] = event.repeats
-            if event.reseeds:
-                update.tags["semtune.reseeds"] = event.reseeds
+            origins = {"semtune.repeats": event.repeats, "semtune.reseeds": event.reseeds}
+            update.tags |= {tag: trial for tag, trial in origins.items() if trial}
         elif isinstance(event, TrialPlaced):
             update.tags["semtune.trained_on"] = f"{event.device}, {event.precision}"
             if event.started_from:
                 update.tags["semtune.started_from"] = f"sha256:{event.started_from}"
+        elif isinstance(event, NodeLost):
+            _preempt(event, record, found)
+        elif isinstance(event, TrialAtWork):
+            update.tags["semtune.host"] = event.host
         elif isinstance(event, TrialDied):
             update.tags["semtune.last_death"] = event.message[:_LONGEST_TAG]
         elif isinstance(event, EpochDone):
@@ -190,6 +195,12 @@ def updates(
             update.tags["semtune.device"] = event.device
             update.files[PREDICTIONS] = folder.baselines / f"{event.name}.csv"
     return found
+
+
+def _preempt(event: NodeLost, record: SearchRecord, found: dict[str, RunUpdate]) -> None:
+    for name in record.trials.keys() & set(event.trials):
+        times = record.trials[name].preempted
+        found.setdefault(name, RunUpdate()).tags["semtune.preempted"] = str(times)
 
 
 def birth(key: str, record: SearchRecord, search: TrackedSearch) -> Birth:

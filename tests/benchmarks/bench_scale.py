@@ -117,7 +117,7 @@ class Meter:
 def watched_pieces() -> Account:
     """Watch the pieces of the driver's main thread."""
     from semtune.display import SearchDisplay
-    from semtune.search import driver
+    from semtune.search.adapters import Endings
     from semtune.search.director import Director
     from semtune.search.halving import Halving
     from semtune.search.sampler import Sampler
@@ -133,8 +133,8 @@ def watched_pieces() -> Account:
         (Sampler, "tell", "Optuna, tell"),
         (Journal, "append", "journal"),
         (SearchDisplay, "__call__", "display"),
-        (driver._Endings, "_end", "ends: unneeded, prune"),
-        (driver._Endings, "on_step_begin", "each step"),
+        (Endings, "_end", "ends: unneeded, prune"),
+        (Endings, "on_step_begin", "each step"),
     ):
         account.watch(owner, method, piece)
     return account

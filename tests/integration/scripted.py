@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import ray
 from ray import cloudpickle, tune
 
 from semtune.config import TrialTask
@@ -16,7 +17,7 @@ from semtune.journal import Journal, read_record
 from semtune.search.director import Director
 from semtune.search.driver import Resources, run
 from semtune.search.space import parse_space
-from semtune.search.trainable import TASK
+from semtune.search.trainable import NODE, TASK
 
 SPACE = """
 architecture: pacf
@@ -41,9 +42,13 @@ class Scripted(tune.Trainable):
         self.task = TrialTask.model_validate(config[TASK])
         self.folder = Path(self.task.trial_folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.new = True
         return True
 
     def step(self):
+        if self.new:
+            self.new = False
+            return {NODE: ray.get_runtime_context().get_node_id(), "done": False}
         if self.task.role == "measure":
             return {"timed": {"figures": {"milliseconds_per_image": 1.0}, "device": "none"}, "done": True}
         done = self.folder / "done"
@@ -77,8 +82,17 @@ class Scripted(tune.Trainable):
             time.sleep(1000)
 
 
-def search(folder, trainable=Scripted, resources=None, text=SPACE, stop_after=None, **settings):
-    """Run scripted trials on the connected cluster; returns the record."""
+def search(
+    folder,
+    trainable=Scripted,
+    resources=None,
+    text=SPACE,
+    stop_after=None,
+    wishes=list,
+    wait=60.0,
+    **settings,
+):
+    """Run scripted trials on the connected cluster; returns the director."""
     quiet_environment()
     for module in {__name__, trainable.__module__}:  # workers cannot import tests
         cloudpickle.register_pickle_by_value(sys.modules[module])
@@ -101,7 +115,8 @@ def search(folder, trainable=Scripted, resources=None, text=SPACE, stop_after=No
             threads=1,
         )
 
-    director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit)
-    run(director, task_of, resources or Resources(concurrent=2), folder / "trials", trainable=trainable)
+    director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit, wait=wait)
+    resources = resources or Resources(concurrent=2)
+    run(director, task_of, resources, folder / "trials", trainable=trainable, wishes=wishes)
     journal.close()
     return director

@@ -1,0 +1,257 @@
+"""Commands that work on a search: start it, stop it, go on with it, run its failed trials again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from semtune.cli_options import (
+    HERE,
+    AddressOption,
+    BudgetOption,
+    CompileOption,
+    ConcurrentOption,
+    CostOption,
+    FailuresOption,
+    GpuHoursOption,
+    GpusOption,
+    HeartbeatOption,
+    JsonOption,
+    LongerOption,
+    NodesOption,
+    SeedsOption,
+    SplitOption,
+    TrialsOption,
+    UriOption,
+    WaitOption,
+    WorkspaceOption,
+    explanation,
+    parse_gpus,
+    parse_heartbeat,
+    parse_seconds,
+    parse_wait,
+    show,
+    workspace_at,
+)
+from semtune.errors import ConfigError
+from semtune.workspace import Workspace
+
+if TYPE_CHECKING:
+    from semtune import workflow
+    from semtune.changes import Changes
+    from semtune.journal import Event
+    from semtune.search.driver import Resources
+    from semtune.session import Outcome
+
+app = typer.Typer()
+
+
+@app.command()
+def search(
+    space: Annotated[str, typer.Argument(help="YAML file, or table1, quick or full.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    name: Annotated[str, typer.Option(help="Name of the search.")],
+    trials: TrialsOption = None,
+    seeds: SeedsOption = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every architecture.")] = None,
+    crop: Annotated[int | None, typer.Option(min=64, max=480, help="Side of the crops, pixels.")] = None,
+    concurrent: ConcurrentOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of split, sampler and trials.")] = None,
+    time_budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
+    cost_per_gpu_hour: CostOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
+    ] = "auto",
+    compilation: CompileOption = "auto",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
+    ] = None,
+    split: SplitOption = "field",
+    leave_out_faulty: Annotated[
+        bool, typer.Option(help="Search without the frames that have faults.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check and explain; start nothing.")] = False,
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Search for the best network: Ray Tune schedules, Optuna proposes, ASHA stops, MLflow keeps."""
+    from semtune import workflow
+    from semtune.planning import SearchRequest
+
+    request = SearchRequest(
+        space,
+        data,
+        name,
+        hyperparameters={"epochs": epochs, "crop": crop},
+        settings={
+            "trials": trials,
+            "seed": seed,
+            "max_failures": max_failures,
+            "seeds": seeds,
+            "gpu_hours": gpu_hours,
+            "cost_per_gpu_hour": cost_per_gpu_hour,
+        },
+        precision=precision,
+        compilation=compilation,
+        leave_out_faulty=leave_out_faulty,
+        start=start,
+        split=split,
+    )
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
+    place = workspace_at(workspace)
+    if dry_run:
+        facts = workflow.explain(place, request, tracking_uri)
+        show(facts, as_json, explanation(facts))
+        return
+    outcome = _observed(
+        place, name, as_json, lambda observe: workflow.search(place, request, conditions, observe)
+    )
+    _conclude(outcome, name, as_json)
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    trials: TrialsOption = None,
+    seeds: SeedsOption = None,
+    epochs: LongerOption = None,
+    concurrent: ConcurrentOption = None,
+    time_budget: BudgetOption = None,
+    gpu_hours: GpuHoursOption = None,
+    cost_per_gpu_hour: CostOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
+    from semtune import workflow
+    from semtune.changes import Changes
+
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
+    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour)
+    _go_on(workspace, name, changes, conditions, as_json)
+
+
+@app.command()
+def retry(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed trial.")] = False,
+    concurrent: ConcurrentOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    max_nodes: NodesOption = None,
+    wait: WaitOption = "30m",
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Run failed trials again from their start, each under a new name, and go on with the search."""
+    from semtune import workflow
+    from semtune.changes import Changes
+
+    if not failed:
+        raise ConfigError("say which trials are to run again: --failed")
+    resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
+    conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
+    _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
+
+
+@app.command()
+def stop(
+    name: Annotated[str, typer.Argument(help="A running search of this workspace.")],
+    trial: Annotated[str | None, typer.Option(help="End this trial alone, e.g. trial-0003.")] = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Stop a running search from another terminal, to be resumed, or end one of its trials."""
+    from semtune import workflow
+
+    workflow.stop(workspace_at(workspace), name, trial)
+    what = f"{trial} ends" if trial else "its trials end"
+    then = "" if trial else f"; `semtune resume {name}` goes on"
+    show({"search": name, "trial": trial, "asked": True}, as_json, f"{name}: {what} at the next epoch{then}")
+
+
+def _resources(
+    concurrent: int | None,
+    gpus_per_trial: str,
+    address: str | None,
+    heartbeat: str,
+    max_nodes: int | None,
+    wait: str,
+) -> Resources:
+    from semtune.search.driver import Resources
+
+    return Resources(
+        concurrent,
+        parse_gpus(gpus_per_trial),
+        address,
+        heartbeat=parse_heartbeat(heartbeat),
+        max_nodes=max_nodes,
+        wait=parse_wait(wait),
+    )
+
+
+def _go_on(
+    workspace: Path, name: str, changes: Changes, conditions: workflow.Conditions, as_json: bool
+) -> None:
+    """Take a search up again, and say how it ended."""
+    from semtune import workflow
+
+    place = workspace_at(workspace)
+    outcome = _observed(
+        place, name, as_json, lambda observe: workflow.resume(place, name, changes, conditions, observe)
+    )
+    _conclude(outcome, name, as_json)
+
+
+def _observed(
+    place: Workspace, name: str, as_json: bool, work: Callable[[Callable[[Event], None]], Outcome]
+) -> Outcome:
+    """Run a search under the display that fits."""
+    from semtune.display import SearchDisplay, print_event_as_json
+
+    if as_json:
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):  # Ray prints what it finds remarkable, such as a worker's death
+            return work(partial(print_event_as_json, out))
+    with SearchDisplay(place.search(name)) as display:
+        return work(display)
+
+
+def _conclude(outcome: Outcome, name: str, as_json: bool) -> None:
+    """Say how a search ended and what comes next; an interrupted or failed one exits with 1."""
+    why = f"{outcome.message}; " if outcome.message else ""
+    nexts = {
+        "finished": f"`semtune report {name}` compares, `semtune promote {name}` makes the best the champion",
+        "interrupted": f"{why}`semtune resume {name}` goes on",
+        "failed": f"{why}`semtune retry {name} --failed` runs them again, --max-failures N bears more",
+    }
+    facts = {"search": name, "state": outcome.state, "message": outcome.message}
+    show(facts, as_json, f"search {name} {outcome.state}: {nexts[outcome.state]}")
+    if outcome.state != "finished":
+        raise typer.Exit(1)
