@@ -114,12 +114,11 @@ class SearchDisplay:
         ]
         now, usage = time.time(), self._record.usage
         parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), self._cost)))
-        if self._waiting:
-            parts.append(_line(self._waiting, self._record))
         new = ended - self._ended_before
         if new and ended < self._trials:
             parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
-        return Text("  ".join(parts), style="dim")
+        waiting = f"\n{_line(self._waiting, self._record)}" if self._waiting else ""
+        return Text("  ".join(parts), style="dim").append(waiting, style="yellow")
 
 
 def print_event_as_json(file: TextIO, event: Event) -> None:

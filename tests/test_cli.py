@@ -10,19 +10,20 @@ from pathlib import Path
 
 import pytest
 from conftest import write_small_dataset
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
 from semtune import cli, cli_search
-from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds
+from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds, parse_wait
 from semtune.errors import ConfigError
-from semtune.journal import SearchClosed, SearchOpened, TrialEnded
+from semtune.journal import NodeLost, SearchClosed, SearchOpened, TrialAtWork, TrialEnded
 from semtune.workspace import Workspace
 
 COMMANDS = (
     "search", "resume", "list", "report", "simulate", "check", "promote", "rollback", "score", "ui", "sync",
-    "import", "focus",
+    "import", "focus", "stop",
 )  # fmt: skip
 ROW = {
     "name", "kind", "test_rmse", "test_rmse_low", "test_rmse_high", "test_r2", "test_plcc", "test_srcc",
@@ -365,7 +366,44 @@ def test_a_search_that_another_process_holds_is_running(semtune, finished):
         holder.stdin.write(b"\n")
     assert each["state"] == "running"
     assert "is running in another process" in message
+    assert set(each["running"]) == {"host", "pid", "since", "nodes", "trials"}
     assert semtune("list", "--json", "--workspace", finished.path).json[0]["state"] == "finished"
+
+
+def test_what_cannot_be_stopped_is_told_in_one_line(semtune, finished):
+    def refused(*arguments):
+        return refusal(semtune("stop", *arguments, "--workspace", finished.path))
+
+    assert "no search named 'nonsense'" in refused("nonsense")
+    assert refused("demo") == "search 'demo' is not running; it is finished"
+    lock = FileLock(finished.search("demo").path / "lock")
+    with lock, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("semtune.hold.state_of", lambda folder, record: "running")
+        assert refused("demo", "--trial", "trial-0001") == "trial-0001 has ended already (asha)"
+        assert refused("demo", "--trial", "trial-001").startswith(
+            "no trial 'trial-001' in search 'demo'; did"
+        )
+        answer = semtune("stop", "demo", "--workspace", finished.path)
+        assert "at the next epoch; `semtune resume demo` goes on" in answer.out
+    assert finished.search("demo").stop.read_text() == "*\n"
+    finished.search("demo").stop.unlink()
+
+
+def test_the_list_and_the_report_tell_of_machines_that_were_taken_away(semtune, tmp_path, dataset):
+    workspace = Workspace(tmp_path / "semtune-workspace")
+    folder = write_small_search(workspace, dataset, "spot")
+    append(
+        folder,
+        SearchOpened(pid=1, host="here", at=200.0),
+        TrialAtWork(trial="trial-0000", node="n", host="10.0.0.7", cpus=4, gpus=0.5, at=200.0),
+        NodeLost(node="n", host="10.0.0.7", trials=("trial-0000",), at=7400.0),
+        SearchClosed(state="finished", at=7400.0),
+    )
+    [listed] = semtune("list", "--json").json
+    assert [listed[name] for name in ("preempted", "gpu_hours", "cpu_hours", "cost")] == [1, 1.0, 8.0, None]
+    note = "Trials took 1.00 GPU-hours, 8.00 core-hours (reserved, while at work); machines were taken away"
+    assert note in semtune("report", "spot").out
+    assert semtune("report", "spot", "--json").json["hours"]["gpu"] == 1.0
 
 
 # The report
@@ -471,6 +509,12 @@ def test_a_heartbeat_that_would_kill_every_trial_is_refused():
     with pytest.raises(ConfigError, match=r"--heartbeat: 'soon' is no duration"):
         parse_heartbeat("soon")
     assert parse_heartbeat("10m") == 600
+
+
+def test_a_wait_that_would_end_every_search_is_refused():
+    with pytest.raises(ConfigError, match=r"--wait: '0s' would end every search; write e\.g\. 30m"):
+        parse_wait("0s")
+    assert parse_wait("2h") == 7200
 
 
 def test_a_retry_says_what_it_wants_to_be_told(tmp_path):

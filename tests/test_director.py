@@ -8,7 +8,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from semtune.journal import Journal, Noted, SearchRecord, TrialEnded, read_record
+from semtune.journal import Journal, Noted, SearchRecord, TrialEnded, read_events, read_record
 from semtune.results import EpochResult
 from semtune.search.director import Director
 from semtune.search.judgement import failures_again, finalists_longer
@@ -881,3 +881,157 @@ def test_fresh_seeds_come_after_the_time_is_up_as_finals_do(tmp_path):
 def test_files_of_fresh_seeds_are_kept(tmp_path):
     play = Play(tmp_path, curve=by_number, seeds=2).through()
     assert sorted(play.director.unneeded()) == [f"trial-{i:04d}" for i in range(5)]
+
+
+# Nodes, GPU-hours, and what the user stops
+
+
+def at_work(play, order, node="n1", gpus=0.0):
+    play.director.circumstances.at_work(order.trial, node, "host", 1.0, gpus)
+
+
+def test_a_trial_of_a_lost_node_is_preempted_whichever_is_told_first(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=2)
+    play.fill(workers=2)
+    first, second = list(play.running)
+    for order in (first, second):
+        at_work(play, order)
+    play.director.died(first.trial, "lost", "connection lost", "n1")
+    assert play.record.trials[first.trial].deaths == 1
+    play.director.circumstances.node_lost("n1", "host")
+    play.director.died(second.trial, "lost", "node gone", "n1")
+    for trial in play.record.trials.values():
+        assert (trial.deaths, trial.preempted, trial.reason) == (0, 1, None)
+    play.running = {}
+    play.through()
+    assert [trial.reason for trial in play.record.trials.values()] == ["epochs", "epochs"]
+
+
+def test_preemptions_never_end_a_trial_but_three_deaths_do(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1, max_failures=0)
+    for number in range(5):
+        order = play.order()
+        at_work(play, order, f"n{number}")
+        play.director.circumstances.node_lost(f"n{number}", "host")
+        play.director.died(order.trial, "lost", "gone", f"n{number}")
+    (trial,) = play.record.trials.values()
+    assert (trial.preempted, trial.reason, play.director.failure) == (5, None, None)
+    for _ in range(3):
+        order = play.order()
+        at_work(play, order, "n9")
+        play.director.died(order.trial, "lost", "killed", "n9")
+    assert trial.reason == "lost"
+
+
+def test_a_death_long_before_its_node_went_was_none_of_the_nodes(tmp_path, monkeypatch):
+    play = Play(tmp_path, curve=by_number, trials=1)
+    order = play.order()
+    at_work(play, order)
+    play.director.died(order.trial, "lost", "killed", "n1")
+    later = play.record.trials[order.trial].died.at + 120
+    monkeypatch.setattr("semtune.search.circumstances.time.time", lambda: later)
+    play.director.circumstances.node_lost("n1", "host")
+    assert (play.record.trials[order.trial].deaths, play.record.trials[order.trial].preempted) == (1, 0)
+
+
+def test_preemptions_are_remembered_by_the_next_session(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1)
+    order = play.order()
+    at_work(play, order)
+    play.director.died(order.trial, "lost", "connection lost", "n1")
+    play.director.circumstances.node_lost("n1", "host")
+    play.take_up()
+    assert (play.record.trials[order.trial].deaths, play.record.trials[order.trial].preempted) == (0, 1)
+
+
+def test_when_the_gpu_hours_are_used_up_trials_stop_and_finals_still_run(tmp_path):
+    play = Play(tmp_path, curve=by_number, gpu_hours=1e-9)
+    play.fill(workers=1)
+    (order,) = play.running
+    play.step(order)
+    assert order in play.running
+    at_work(play, order, gpus=1.0)
+    play.step(order)
+    play.through()
+    assert [trial.reason for trial in play.record.trials.values()] == ["budget"]
+    assert play.done("final") == [order.trial]
+
+
+def test_gpu_hours_of_earlier_sessions_count(tmp_path):
+    play = Play(tmp_path, curve=by_number, gpu_hours=1e-9)
+    at_work(play, play.order(), gpus=1.0)
+    play.director.interrupt()
+    play.step(next(iter(play.running)))
+    play.take_up()
+    assert play.director.circumstances.over_budget
+    play.through()
+    assert len(play.record.trials) == 1
+
+
+def test_a_stopped_trial_ends_at_its_next_epoch_as_pruned_and_is_no_finalist(tmp_path):
+    play = Play(tmp_path, curve=worse_by_number, trials=3, scheduler="none")
+    play.fill(workers=2)
+    play.director.stop("trial-0000")
+    play.through()
+    stopped, *others = play.record.trials.values()
+    assert (stopped.reason, len(stopped.epochs), stopped.failed) == ("stopped", 1, False)
+    assert [trial.reason for trial in others] == ["epochs", "epochs"]
+    assert play.done("final") == ["trial-0001"]
+    assert play.study()[0].state.name == "PRUNED"
+
+
+def test_a_trial_that_waits_is_stopped_at_once(tmp_path):
+    play = Play(tmp_path, curve=by_number, trials=1)
+    play.fill()
+    play.director.died("trial-0000", "lost", "killed")
+    play.director.stop("trial-0000")
+    assert play.record.trials["trial-0000"].reason == "stopped"
+
+
+def test_a_trial_that_has_ended_or_that_nobody_knows_is_not_stopped(tmp_path):
+    play = Play(tmp_path, curve=by_number).through()
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    play.director.stop("trial-0000")
+    play.director.stop("nonsense")
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_orders_that_no_worker_took_up_are_given_again(tmp_path):
+    play = Play(tmp_path, curve=by_number)
+    orders = [play.order(), play.order()]
+    play.director.withdraw()
+    assert play.director.busy == 0
+    assert [play.order(), play.order()] == orders
+
+
+def waited(play):
+    return [
+        event.seconds
+        for event, _ in read_events(play.folder / "journal.jsonl")
+        if event.event == "nothing_runs"
+    ]
+
+
+def test_waiting_is_told_at_once_without_nodes_then_every_minute_and_ends_the_session(tmp_path):
+    play = Play(tmp_path)
+    play.order()
+    for _ in range(180):
+        play.director.circumstances.waits(1.0, nodes=0)
+    assert waited(play) == [1.0, 61.0, 121.0]
+    assert not play.director.interrupted
+    for _ in range(1620):
+        play.director.circumstances.waits(1.0, nodes=0)
+    assert play.director.interrupted
+    assert play.director.trouble == "there has been no node to train on for 30 min (--wait); add nodes"
+
+
+def test_nodes_without_room_are_told_after_a_minute_and_a_trial_that_runs_ends_the_wait(tmp_path):
+    play = Play(tmp_path)
+    for _ in range(59):
+        play.director.circumstances.waits(1.0, nodes=3)
+    assert waited(play) == []
+    play.director.circumstances.waits(1.0, nodes=3)
+    assert waited(play) == [60.0]
+    play.director.circumstances.runs()
+    play.director.circumstances.waits(1.0, nodes=3)
+    assert waited(play) == [60.0]

@@ -15,10 +15,12 @@ from semtune.errors import TrackingError
 from semtune.journal import (
     BaselineFitted,
     EpochDone,
+    NodeLost,
     RepeatAsked,
     SearchClosed,
     SearchOpened,
     SearchRecord,
+    TrialAtWork,
     TrialDied,
     TrialEnded,
     TrialStarted,
@@ -583,6 +585,8 @@ def test_a_repeated_trial_names_the_first_and_a_death_is_told(store, folder, sea
         started("trial-0001").model_copy(update={"repeats": "trial-0000"}),
         TrialDied(trial="trial-0001", message="killed by a signal"),
         started("trial-0002").model_copy(update={"reseeds": "trial-0001", "seed": 8}),
+        TrialAtWork(trial="trial-0002", node="n", host="10.0.0.7", cpus=1, gpus=1),
+        NodeLost(node="n", host="10.0.0.7", trials=("trial-0002",)),
     )
     sync(store, folder, search)
     runs = runs_of(store, search)
@@ -593,6 +597,9 @@ def test_a_repeated_trial_names_the_first_and_a_death_is_told(store, folder, sea
     assert artifacts_of(store, runs["trial-0000"]) == {"traceback.txt"}
     assert runs["trial-0001"].data.tags["semtune.repeats"] == "trial-0000"
     assert runs["trial-0001"].data.tags["semtune.last_death"] == "killed by a signal"
+    tags = runs["trial-0002"].data.tags
+    assert (tags["semtune.host"], tags["semtune.preempted"]) == ("10.0.0.7", "1")
+    assert "semtune.last_death" not in tags
 
 
 def test_settings_that_a_later_session_changes_are_tags(store, folder, search):

@@ -254,7 +254,7 @@ def _untested(table: ComparisonTable) -> Iterator[str]:
 def _hours(table: ComparisonTable) -> Iterator[str]:
     hours = table.hours
     if hours and hours.cpu:
-        lost = f"; {hours.preempted} times a machine was taken away, and the trial went on elsewhere"
+        lost = f"; machines were taken away from under them {hours.preempted} times"
         yield f"Trials took {hours} (reserved, while at work){lost if hours.preempted else ''}."
 
 

@@ -42,7 +42,7 @@ class Circumstances:
     limits: Limits
     _start: float = field(default_factory=time.monotonic)
     _idle: float = 0.0
-    _told: float = field(default=-1.0)  # idle seconds when it was last told
+    _told: float = -1.0  # idle seconds when it was last told
 
     @property
     def over_budget(self) -> bool:
@@ -90,5 +90,6 @@ class Circumstances:
             self._told = self._idle
             self.add(NothingRuns(seconds=self._idle, limit=self.limits.wait, nodes=nodes))
         if self._idle >= self.limits.wait:
-            found = f"none of {nodes} nodes has room for a trial" if nodes else "no node is there to train"
-            self.interrupt(f"{found} since {self._idle / _MINUTE:.3g} min (--wait); add nodes, then")
+            room = f"none of {nodes} nodes has had room for a trial"
+            found = room if nodes else "there has been no node to train on"
+            self.interrupt(f"{found} for {self._idle / _MINUTE:.3g} min (--wait); add nodes")

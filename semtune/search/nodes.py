@@ -51,6 +51,8 @@ def lookout(local: bool) -> Iterator[Lookout]:
         yield found
     finally:
         done.set()
+        if found.watches:
+            thread.join(_LOOK)  # one that waits for a dead head is left to itself
 
 
 def _alive() -> Iterator[Node]:

@@ -10,11 +10,10 @@ from semtune.search.heartbeat import AwakeClock
 from semtune.search.layout import Layout, Place
 from semtune.search.nodes import Lookout
 from semtune.search.packing import Node, listed
+from semtune.stopping import WHOLE
 
 _INTERVAL = 1.0
 _HEAD_LIMIT = 30.0  # seconds without an answer; Ray itself ends this process after 60
-WHOLE = "*"
-"""The wish to stop the search itself; others are names of trials."""
 
 
 class HeadGoneError(BaseException):
@@ -27,7 +26,7 @@ class Watch:
     Args:
         director: Decides.
         layout: Follows the nodes.
-        lookout: Knows the nodes; `None` answers are the head's silence.
+        lookout: Knows the nodes, and when the head last answered.
         wishes: Returns what the user asked to stop since the last call.
     """
 
@@ -104,7 +103,7 @@ class Watch:
             return
         self._silence += passed
         if self._silence > _HEAD_LIMIT:
-            self._director.interrupt("the head of the Ray cluster does not answer; once it does")
+            self._director.interrupt("the head of the Ray cluster does not answer")
             raise HeadGoneError
 
     def _follow(self, nodes: tuple[Node, ...]) -> None:

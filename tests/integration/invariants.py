@@ -19,7 +19,9 @@ from semtune.tracking.progress import unsent
 from semtune.tracking.store import open_store
 from semtune.training.checkpoint import read_facts
 
-STATES = {"epochs": "COMPLETE", "asha": "PRUNED", "budget": "PRUNED"} | dict.fromkeys(FAILURES, "FAIL")
+STATES = {"epochs": "COMPLETE", "asha": "PRUNED", "budget": "PRUNED", "stopped": "PRUNED"} | dict.fromkeys(
+    FAILURES, "FAIL"
+)
 
 
 @dataclass(frozen=True)

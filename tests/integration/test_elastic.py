@@ -1,5 +1,7 @@
 """Nodes come and go in the middle of a search; a search without any says so, ends, and can be resumed."""
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -91,9 +93,82 @@ def test_a_search_without_workers_ends_after_a_while_and_goes_on_when_there_are_
 
         director = search(tmp_path, Slow, resources, stop_after=lose_all, wait=15.0, trials=4)
         assert director.interrupted
-        assert director.trouble.startswith("no node is there to train")
+        assert director.trouble.startswith("there has been no node to train on")
         assert events_of(tmp_path, "nothing_runs")
         assert len(read_record(tmp_path / "journal.jsonl").trials) < 4
         cluster.add_node(num_cpus=2)
         director = search(tmp_path, Slow, resources, trials=4)
     assert [trial.reason for trial in director.record.trials.values()] == ["epochs"] * 4
+
+
+def test_no_more_nodes_have_trials_than_the_user_allows_even_when_one_is_lost(tmp_path):
+    from scripted import Scripted, search
+
+    from semtune.search.driver import Resources
+
+    class Slow(Scripted):
+        seconds = 0.25
+
+    (tmp_path / "trials").mkdir()
+    with cluster_of(2, 1) as (cluster, nodes):
+
+        def lose_the_used_one(event):
+            if event.event == "epoch_done" and event.result.epoch == 5 and len(nodes) == 2:
+                assert {stay.node for stay in events_of(tmp_path, "trial_at_work")} == {nodes[0].node_id}
+                cluster.remove_node(nodes.pop(0), allow_graceful=False)
+
+        resources = Resources(address=cluster.address, max_nodes=1)
+        director = search(tmp_path, Slow, resources, stop_after=lose_the_used_one, trials=3)
+    assert [trial.reason for trial in director.record.trials.values()] == ["epochs"] * 3
+    assert {stay.node for stay in events_of(tmp_path, "trial_at_work")[2:]} == {nodes[0].node_id}
+
+
+def test_more_gpus_than_any_node_has_are_refused_at_once(tmp_path):
+    from scripted import search
+
+    from semtune.errors import SearchError
+    from semtune.search.driver import Resources
+
+    with (
+        cluster_of(1) as (cluster, _),
+        pytest.raises(SearchError, match=r"asks for 2 GPUs, but no node has so many \(.*: 1 cores, 0 GPUs\)"),
+    ):
+        search(tmp_path, resources=Resources(address=cluster.address, gpus_per_trial=2))
+
+
+def test_a_search_whose_head_dies_ends_and_can_be_resumed(tmp_path):
+    """In a process of its own: what of Ray knows the head ends with it."""
+    program = f"import sys; sys.path[:0] = {sys.path!r}; import test_elastic as it; "
+    program += f"it.lose_the_head({str(tmp_path)!r})"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert "the head of the Ray cluster does not answer" in done.stdout, done.stderr[-3000:]
+    record = read_record(tmp_path / "journal.jsonl")
+    assert record.epochs_trained >= 3
+    assert not [trial for trial in record.trials.values() if trial.failed]
+
+
+def lose_the_head(folder):
+    """Kill the head in the middle of a search; what the driver makes of it is printed."""
+    from pathlib import Path
+
+    from scripted import Scripted, search
+
+    from semtune.search import watch
+    from semtune.search.driver import Resources
+
+    class Slow(Scripted):
+        seconds = 0.5
+
+    folder, watch._HEAD_LIMIT = Path(folder), 6.0
+    (folder / "trials").mkdir()
+
+    def kill_the_head(event):
+        if event.event == "epoch_done" and len(events_of(folder, "epoch_done")) == 3:
+            cluster.head_node.kill_gcs_server(check_alive=False)
+
+    with cluster_of(1) as (cluster, _):
+        director = search(
+            folder, Slow, Resources(address=cluster.address), stop_after=kill_the_head, trials=3
+        )
+        print(director.trouble, flush=True)
