@@ -259,7 +259,7 @@ class Journal:
 
 def read_events(path: Path, start: int = 0, only: str = "") -> Iterator[tuple[Event, int]]:
     """Yield the events from a byte position on, or `only` those of a name, with the position behind each."""
-    mark = f'"event":"{only}'.encode()
+    mark = f'"event":"{only}"'.encode() if only else b""
     if not path.exists():
         return
     with path.open("rb") as file:

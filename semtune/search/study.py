@@ -62,8 +62,14 @@ class _Window:
     """Ids."""
     best: list[tuple[tuple[int, float, float], int, FrozenTrial]] = field(default_factory=list)
     latest: deque[FrozenTrial] = field(default_factory=lambda: deque(maxlen=LATEST))
-    finished: dict[int, FrozenTrial] = field(default_factory=dict)
-    """The best and the latest, by number."""
+    _shown: dict[int, FrozenTrial] | None = None
+
+    @property
+    def finished(self) -> dict[int, FrozenTrial]:
+        """The best and the latest, by number."""
+        if self._shown is None:
+            self._shown = {each.number: each for each in (*(best for *_, best in self.best), *self.latest)}
+        return self._shown
 
     def finish(self, trial: FrozenTrial) -> None:
         """Take in a trial that has ended; nobody learns from one that failed."""
@@ -72,7 +78,7 @@ class _Window:
             insort(self.best, (_merit(trial), trial.number, trial))
             del self.best[BEST:]
             self.latest.append(trial)
-            self.finished = {each.number: each for each in (*(best for *_, best in self.best), *self.latest)}
+            self._shown = None
 
 
 class StudyStorage(JournalStorage):
