@@ -28,6 +28,8 @@ def quiet_environment() -> None:
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
         "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+        # Tune would ask for the cluster's resources, for its logs alone, and with a dead head wait for ever.
+        "TUNE_STATE_REFRESH_PERIOD": "1e9",
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
         # Worker processes of a cluster that starts here import what trials need while the driver is still
         # busy; a process a core, which is too many where trials wait for a GPU.

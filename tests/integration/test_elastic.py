@@ -57,14 +57,14 @@ def test_nodes_that_join_are_used_and_trials_of_lost_ones_are_preempted(tmp_path
             epochs = len(events_of(tmp_path, "epoch_done"))
             if event.event == "epoch_done" and epochs == 4:
                 nodes.append(cluster.add_node(num_cpus=2))
-            if event.event == "epoch_done" and epochs == 24:
+            if event.event == "epoch_done" and epochs == 16:
                 cluster.remove_node(nodes.pop(0), allow_graceful=False)
 
         director = search(
             tmp_path, Slow, Resources(address=cluster.address), stop_after=come_and_go, trials=9
         )
     record = director.record
-    assert [trial.reason for trial in record.trials.values()] == ["epochs"] * 9
+    assert [trial.reason for trial in record.trials.values()] == ["epochs"] * 5
     stays = events_of(tmp_path, "trial_at_work")
     assert len({stay.node for stay in stays}) == 2
     assert any("joined" in note for note in record.notes)
