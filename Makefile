@@ -7,7 +7,7 @@ WORKSPACE := demo/workspace
 SOAK_MINUTES ?= 20
 SOAK_SEED ?= 0
 
-.PHONY: setup demo test slow fuzz soak check bench bench-gpu clean
+.PHONY: setup demo test slow fuzz soak check bench bench-scale bench-gpu clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
@@ -47,6 +47,10 @@ check: setup  ## Lint, format and types
 
 bench: setup  ## Speed as ratios in one run, against the yardsticks and text-book forms
 	$(BIN)/python tests/benchmarks/run.py
+
+bench-scale: setup  ## What 1000 trials of 20 epochs cost the driver, into the embedded store and into a server
+	$(BIN)/python tests/benchmarks/bench_scale.py --tracking embedded
+	$(BIN)/python tests/benchmarks/bench_scale.py --tracking server
 
 bench-gpu:  ## Training and scoring beside bare CUDA graphs; says so where there is no GPU
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/benchmarks/bench_gpu.py

@@ -38,6 +38,7 @@ from semtune.usage import Hours
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
+_SHARE = 0.02  # of a processor that drawing may take, however many trials there are
 
 
 class SearchDisplay:
@@ -53,6 +54,8 @@ class SearchDisplay:
         self._cost: float | None = None
         self._waiting: NothingRuns | None = None
         self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
+        self._picture: RenderableType = ""
+        self._due = 0.0  # seconds of the clock at which a new picture may be drawn
         live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=_REFRESHES_PER_SECOND
         )
@@ -66,6 +69,7 @@ class SearchDisplay:
 
     def __exit__(self, *error: object) -> None:
         """Leave the last picture on the screen."""
+        self._due = 0.0
         if self._live:
             self._live.stop()
 
@@ -87,18 +91,25 @@ class SearchDisplay:
         self._record = read_record(self._folder.journal)
         settings = read_plan(self._folder.plan).space().settings
         self._trials, self._cost = settings.trials, settings.cost_per_gpu_hour
-        self._frames_before, self._ended_before = self._record.frames_trained, _count_ended(self._record)
+        self._frames_before = self._record.frames_trained
+        self._ended_before = _count_ended(self._record.trials.values())
 
     def _render(self) -> RenderableType:
-        return Group(_architecture_table(self._record), self._status())
+        """The picture, drawn anew unless that took long and not long ago; called in a thread of its own."""
+        if time.monotonic() >= self._due:
+            start, trials = time.thread_time(), list(self._record.trials.values())
+            self._picture = Group(_architecture_table(trials), self._status(trials))
+            self._due = time.monotonic() + (time.thread_time() - start) / _SHARE
+        return self._picture
 
-    def _status(self) -> Text:
+    def _status(self, trials: Sequence[TrialRecord]) -> Text:
         seconds = max(time.monotonic() - self._start, 1e-3)
-        ended = _count_ended(self._record)
+        ended = _count_ended(trials)
+        frames = sum(epoch.frames for trial in trials for epoch in trial.epochs)
         parts = [
             f"{ended}/{self._trials} trials ended",
-            f"{self._record.epochs_trained} epochs",
-            f"{(self._record.frames_trained - self._frames_before) / seconds:.0f} frames/s",
+            f"{sum(len(trial.epochs) for trial in trials)} epochs",
+            f"{(frames - self._frames_before) / seconds:.0f} frames/s",
             f"{_duration(seconds)} so far",
         ]
         now, usage = time.time(), self._record.usage
@@ -157,13 +168,12 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | N
     return table
 
 
-def _architecture_table(record: SearchRecord) -> Table:
+def _architecture_table(trials: Sequence[TrialRecord]) -> Table:
     headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "last epochs")
-    names = dict.fromkeys(trial.architecture for trial in record.trials.values())
-    rows = [
-        _architecture_row(name, [t for t in record.trials.values() if t.architecture == name])
-        for name in names
-    ]
+    groups: dict[str, list[TrialRecord]] = {}
+    for trial in trials:
+        groups.setdefault(trial.architecture, []).append(trial)
+    rows = [_architecture_row(name, group) for name, group in groups.items()]
     return _table(headers, rows)
 
 
@@ -230,10 +240,10 @@ def _settings(hyperparameters: dict[str, Any]) -> Iterator[str]:
         yield f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
 
 
-def _count_ended(record: SearchRecord) -> int:
+def _count_ended(trials: Iterable[TrialRecord]) -> int:
     """Trials of those that were asked for by number; fresh seeds of the best come after them."""
-    trials = (trial for trial in record.trials.values() if trial.started.reseeds is None)
-    return sum(trial.reason not in (None, "interrupted") for trial in trials)
+    searched = (trial for trial in trials if trial.started.reseeds is None)
+    return sum(trial.reason not in (None, "interrupted") for trial in searched)
 
 
 def _duration(seconds: float) -> str:

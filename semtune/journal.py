@@ -113,8 +113,10 @@ class SearchRecord:
     trials: dict[str, TrialRecord] = field(default_factory=dict)
     baselines: dict[str, BaselineFitted] = field(default_factory=dict)
     asked: list[RepeatAsked] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     """Repeats that are wanted, started or not."""
+    started_again: set[tuple[str, object]] = field(default_factory=set)
+    """Trials of which a repeat was started, with its epochs."""
+    notes: list[str] = field(default_factory=list)
     sessions: list[tuple[SearchOpened, float]] = field(default_factory=list)
     """Each process that worked on the search, with the time of its last event."""
     usage: Usage = field(default_factory=Usage)
@@ -130,6 +132,8 @@ class SearchRecord:
             self.closed = None
         elif isinstance(event, TrialStarted):
             self.trials[event.trial] = TrialRecord(event)
+            if event.repeats:
+                self.started_again.add((event.repeats, event.hyperparameters.get("epochs")))
         elif isinstance(event, BaselineFitted):
             self.baselines[event.name] = event
         elif isinstance(event, SearchClosed):
@@ -183,11 +187,7 @@ class SearchRecord:
     @property
     def pending(self) -> list[RepeatAsked]:
         """Repeats that are wanted and have not been started."""
-        started = {
-            (trial.started.repeats, trial.started.hyperparameters.get("epochs"))
-            for trial in self.trials.values()
-        }
-        return [each for each in self.asked if (each.trial, each.epochs) not in started]
+        return [each for each in self.asked if (each.trial, each.epochs) not in self.started_again]
 
     @property
     def open_failures(self) -> list[TrialRecord]:
@@ -208,10 +208,8 @@ class SearchRecord:
     @property
     def best_validation_rmse(self) -> float | None:
         """Lowest RMSE on the validation frames of any trial that did not fail."""
-        known = [
-            t.validation_rmse for t in self.trials.values() if not t.failed and t.validation_rmse is not None
-        ]
-        return min(known, default=None)
+        known = (trial.validation_rmse for trial in self.trials.values() if not trial.failed)
+        return min((rmse for rmse in known if rmse is not None), default=None)
 
 
 class Journal:
@@ -259,8 +257,9 @@ class Journal:
             raise StorageError(f"{self.path}: the journal cannot be written: {trouble}") from error
 
 
-def read_events(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
-    """Yield the events of a journal with the byte position behind each, from a byte position on."""
+def read_events(path: Path, start: int = 0, only: str = "") -> Iterator[tuple[Event, int]]:
+    """Yield the events from a byte position on, or `only` those of a name, with the position behind each."""
+    mark = f'"event":"{only}"'.encode() if only else b""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -269,6 +268,8 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[Event, int]]:
             if not line.endswith(b"\n"):
                 return
             start += len(line)
+            if mark not in line:
+                continue
             try:
                 yield EVENT.validate_json(line), start
             except ValidationError:

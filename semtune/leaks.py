@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semtune.journal import SearchRecord, read_record
+from semtune.journal import TrialTested, read_events
 from semtune.planning import SearchPlan, read_plan
 from semtune.report.table import OrderCheck, UsesOfTest
 from semtune.results import Scores, paired_difference, rmse
@@ -47,15 +48,16 @@ def leaks_of(plan: SearchPlan) -> Iterator[str]:
         yield f"and {len(plan.near_copies) - 3} more such pairs; `semtune check` names them"
 
 
-def test_uses(workspace: Workspace, digest: str, record: SearchRecord) -> UsesOfTest:
+def test_uses(workspace: Workspace, digest: str, name: str) -> UsesOfTest:
     """Count the networks that met test frames of a dataset, in one search and in the whole workspace."""
     folders = [each for each in workspace.all() if read_plan(each.plan).dataset_digest == digest]
-    counts = [_tested(read_record(each.journal)) for each in folders]
-    return UsesOfTest(_tested(record), sum(counts), sum(count > 0 for count in counts))
+    counts = {folder.name: _tested(folder.journal) for folder in folders}
+    return UsesOfTest(counts[name], sum(counts.values()), sum(count > 0 for count in counts.values()))
 
 
-def _tested(record: SearchRecord) -> int:
-    return sum(trial.tested is not None for trial in record.trials.values())
+def _tested(journal: Path) -> int:
+    events = (event for event, _ in read_events(journal, only="trial_tested"))
+    return len({event.trial for event in events if isinstance(event, TrialTested)})
 
 
 def _nearest_mean(known: Scores, scores: Scores, asked: Scores) -> Scores:

@@ -180,11 +180,9 @@ def _directed(
 
 
 def _tidy(folder: SearchFolder) -> None:
-    """Take away what a death left half-written: drafts of files, a torn line or a lock of Optuna's study."""
+    """Take away what a death left half-written: drafts of files, a torn line of Optuna's study."""
     sweep(folder.path)
     cut_torn_line(folder.study)
-    for lock in folder.path.glob(f"{folder.study.name}.lock*"):
-        lock.unlink(missing_ok=True)
 
 
 def _timed(folder: SearchFolder, opponents: list[BaselineFitted]) -> list[BaselineFitted]:

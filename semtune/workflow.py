@@ -166,7 +166,7 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         table,
         started_from=plan.started_from.sentence if plan.started_from else None,
         material=material_of(folder, plan, samples),
-        uses=test_uses(workspace, plan.dataset_digest, record),
+        uses=test_uses(workspace, plan.dataset_digest, name),
         order=order_check(samples),
         hours=hours_of(record, plan),
         beside=report(workspace, beside) if beside else None,

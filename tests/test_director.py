@@ -295,17 +295,17 @@ def test_a_final_starts_while_another_stratum_still_trains(tmp_path):
 
 def test_files_are_kept_of_finalists_and_of_what_runs(tmp_path):
     play = Play(tmp_path, curve=by_number).through()
-    assert sorted(play.director.unneeded) == [f"trial-{i:04d}" for i in range(5)]
+    assert sorted(play.director.unneeded()) == [f"trial-{i:04d}" for i in range(5)]
 
 
 def test_nothing_is_unneeded_that_may_still_go_on(tmp_path):
     play = Play(tmp_path, curve=worse_by_number)
     play.fill(workers=2)
-    assert play.director.unneeded == []
+    assert play.director.unneeded() == []
     play.director.interrupt()
     for order in list(play.running):
         play.step(order)
-    assert play.director.unneeded == []
+    assert play.director.unneeded() == []
 
 
 def test_an_epoch_that_is_told_again_is_recorded_once(tmp_path):
@@ -877,7 +877,7 @@ def test_fresh_seeds_come_after_the_time_is_up_as_finals_do(tmp_path):
 
 def test_files_of_fresh_seeds_are_kept(tmp_path):
     play = Play(tmp_path, curve=by_number, seeds=2).through()
-    assert sorted(play.director.unneeded) == [f"trial-{i:04d}" for i in range(5)]
+    assert sorted(play.director.unneeded()) == [f"trial-{i:04d}" for i in range(5)]
 
 
 # Nodes, GPU-hours, and what the user stops

@@ -10,6 +10,7 @@ from optuna.trial import TrialState
 
 from semtune.search.sampler import Sampler
 from semtune.search.space import parse_space
+from semtune.search.study import StudyStorage
 
 SPACE = """
 architecture: {choice: [pacf, vgg11]}
@@ -29,7 +30,8 @@ def study_file(tmp_path):
 
 
 def sampler_of(study_file, text=SPACE, study="pacf", seed=0, **fixed):
-    return Sampler(parse_space(text, "space.yaml", "space"), study_file, study, fixed, seed)
+    storage = StudyStorage(study_file) if study_file else None
+    return Sampler(parse_space(text, "space.yaml", "space"), storage, study, fixed, seed)
 
 
 def told(study_file, study="pacf"):
@@ -217,7 +219,8 @@ def test_a_trial_whose_proposal_was_lost_is_proposed_anew(study_file):
 
 
 def test_strata_share_a_file_and_keep_apart(study_file):
-    one, two = sampler_of(study_file, study="pacf"), sampler_of(study_file, study="vgg11")
+    space, storage = parse_space(SPACE, "space.yaml", "space"), StudyStorage(study_file)
+    one, two = (Sampler(space, storage, study, {}, 0) for study in ("pacf", "vgg11"))
     one.propose("trial-0000")
     two.propose("trial-0001")
     one.tell("trial-0000", "epochs", 1.0)

@@ -167,6 +167,16 @@ def test_the_next_task_saves_what_the_one_before_left(task_of):
     assert epochs_in(reports_of(left)) == [1, 2, 3]
 
 
+def test_nothing_is_saved_of_a_trial_whose_folder_the_driver_removed(task_of):
+    unwanted, following = task_of(trial="unwanted"), task_of(trial="following", seed=9)
+    worker = WarmWorker()
+    worker.start(unwanted)
+    worker.advance()
+    Path(unwanted.trial_folder).rmdir()
+    reports_of(following, worker)
+    assert not Path(unwanted.trial_folder).exists()
+
+
 def test_stopping_twice_or_before_the_start_does_nothing(task_of):
     worker = WarmWorker()
     worker.stop()

@@ -183,7 +183,7 @@ class Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def _end(self, name: str, reason: StopReason, message: str) -> None:
         self._forget(name)
         self._director.ended(name, reason, message)
-        self._files.drop(self._director.unneeded)
+        self._files.drop(self._director.unneeded())
 
     def _forget(self, name: str) -> str:
         """Expect nothing more of a trial; returns the node that it was on."""

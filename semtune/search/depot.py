@@ -59,10 +59,15 @@ class TrialFiles:
             self._fetch(self.storage, trial, name)
 
     def drop(self, trials: Sequence[str]) -> None:
-        """Remove the weights and checkpoints of trials; what a storage does not let go of stays there."""
+        """Remove the weights and checkpoints of trials, and folders that are empty then: no worker adds one.
+
+        What a storage does not let go of stays there.
+        """
         for trial in trials:
             for file in (self.folder / trial).glob("*.safetensors*"):
                 file.unlink(missing_ok=True)
+            with suppress(OSError):  # it holds predictions, or was never made
+                (self.folder / trial).rmdir()
         if self.storage is None:
             return
         with suppress(StorageError):

@@ -29,17 +29,20 @@ from semtune.journal import (
 )
 from semtune.results import EpochResult
 from semtune.search.circumstances import Circumstances, Limits
-from semtune.search.finals import Finals, is_open
+from semtune.search.finals import Finals
 from semtune.search.judgement import (
     epochs_of,
     explanation,
     is_known,
+    is_open,
     is_stalled,
     may_be_tried_again,
+    too_many,
     why_give_up,
 )
 from semtune.search.order import Order, Role
 from semtune.search.space import SearchSpace
+from semtune.search.standing import Standing
 from semtune.search.strata import Strata
 
 
@@ -73,10 +76,11 @@ class Director:
     def __post_init__(self) -> None:
         """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
         self._strata = Strata(self.space, self.study_file)
-        self.finals = Finals(self.space.settings, self.record)
+        self.standing = Standing(self.record)
+        self.finals = Finals(self.space.settings, self.record, self.standing)
         limits = Limits(self.seconds, self.space.settings.gpu_hours, self.wait)
         self.circumstances = Circumstances(self.record, self._add, self.interrupt, limits)
-        self._strata.replay(self.finals.searched())
+        self._strata.replay(self.record.trials.values())
 
     # What runs next
 
@@ -96,7 +100,7 @@ class Director:
     @property
     def failure(self) -> str | None:
         """Why the search gives up, if it does."""
-        return why_give_up(self.record, self.space.settings)
+        return why_give_up(self.record) if too_many(self.standing.failures, self.space.settings) else None
 
     def interrupt(self, trouble: str = "") -> None:
         """Start nothing more; running trials stop at their next epoch and can be resumed.
@@ -122,8 +126,7 @@ class Director:
 
     def _unfinished_trial(self) -> Order | None:
         """A trial that was running when an earlier session died or was interrupted."""
-        unfinished = filter(is_open, self.finals.searched())
-        return None if self._trials_closed() else self._first(unfinished, "search")
+        return None if self._trials_closed() else self._first(self.standing.open.values(), "search")
 
     def _new_trial(self) -> Order | None:
         if self._trials_closed():
@@ -137,9 +140,10 @@ class Director:
 
     def _proposal(self, name: str) -> TrialStarted | None:
         """A trial with hyperparameters that the sampler chooses; None if there are as many as wanted."""
-        if sum(map(self._count, self.space.strata)) >= self.space.settings.trials:
+        count = self.standing.proposed
+        if sum(count[each] for each in self.space.strata) >= self.space.settings.trials:
             return None
-        stratum = min(self.space.strata, key=self._count)
+        stratum = min(self.space.strata, key=lambda each: count[each])
         chosen = Hyperparameters.model_validate(self._strata.sampler(stratum).propose(name))
         seed = self.space.settings.seed + len(self.record.trials)
         return TrialStarted(trial=name, stratum=stratum, hyperparameters=chosen.model_dump(), seed=seed)
@@ -180,13 +184,11 @@ class Director:
 
     def _is_complete(self, stratum: str) -> bool:
         """Whether all trials of a stratum have ended that the search phase wants."""
-        trials = self.finals.searched(stratum)
-        ended = not any(map(is_open, trials)) or self._trials_closed()
-        running = any(self._live.get(trial.name) == "search" for trial in trials)
-        wanted = self._count(stratum) < self.space.share(stratum) or any(
-            each.trial in {trial.name for trial in trials} for each in self.record.pending
-        )
-        return (not wanted or self._trials_closed()) and ended and not running
+        if self._trials_closed():
+            return not self.standing.any_of((n for n, r in self._live.items() if r == "search"), stratum)
+        wanted = self.standing.proposed[stratum] < self.space.share(stratum)
+        expected = [*self.standing.open, *(each.trial for each in self.record.pending)]
+        return not wanted and not self.standing.any_of(expected, stratum)
 
     def _measurement(self) -> Order | None:
         return None if self._live else self._first(self.finals.untimed(), "measure")
@@ -204,16 +206,13 @@ class Director:
 
     def close(self) -> None:
         """Give a reason to trials that an earlier session left open and this one had no time for."""
-        for trial in self.finals.searched():
-            if is_open(trial) and not self.interrupted:
-                self._add(TrialEnded(trial=trial.name, reason="budget"))
-                self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
+        for trial in [] if self.interrupted else list(self.standing.open.values()):
+            self._add(TrialEnded(trial=trial.name, reason="budget"))
+            self._strata.sampler(trial.started.stratum).tell(trial.name, "budget", trial.validation_rmse)
 
-    @property
     def unneeded(self) -> list[str]:
-        """Ended trials whose weights and checkpoints nobody will ask for: those that are no finalists."""
-        kept = set(self._live).union(*map(self.finals.kept, self.space.strata))
-        return [t.name for t in self.record.trials.values() if not is_open(t) and t.name not in kept]
+        """Ended trials whose weights and checkpoints nobody will ask for, no finalists: each named once."""
+        return self.standing.release(set(self._live).union(*map(self.finals.kept, self.space.strata)))
 
     # What has happened
 
@@ -252,6 +251,7 @@ class Director:
         """Record that a worker let go of a trial, whatever its role was."""
         role = self._live.pop(trial, None)
         self._lonely.discard(trial)
+        self.standing.let_go.add(trial)
         trains = role not in (None, "measure")
         if reason == "out_of_memory" and trains and not self.record.trials[trial].alone:
             return self._add(TrialDied(trial=trial, message=message, alone=True))
@@ -293,8 +293,5 @@ class Director:
 
     def _add(self, event: Event) -> None:
         self.record.add(event)
+        self.standing.add(event)
         self.emit(event)
-
-    def _count(self, stratum: str) -> int:
-        """Trials of a stratum; repeats are none of those that were asked for by number."""
-        return sum(trial.started.repeats is None for trial in self.finals.searched(stratum))

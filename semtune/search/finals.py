@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from semtune.config import SearchSettings
 from semtune.journal import SearchRecord, TrialRecord, TrialStarted
-from semtune.search.judgement import rank
+from semtune.search.judgement import is_open, rank
+from semtune.search.standing import Standing
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,7 @@ class Finals:
 
     settings: SearchSettings
     record: SearchRecord
-
-    def searched(self, stratum: str | None = None) -> list[TrialRecord]:
-        """The trials that the sampler proposed, of one stratum or of all: none with a fresh seed."""
-        return [
-            trial
-            for trial in self.record.trials.values()
-            if trial.started.reseeds is None and stratum in (None, trial.started.stratum)
-        ]
+    standing: Standing
 
     def finalists(self, stratum: str) -> list[TrialRecord]:
         """The best trials of a stratum by validation: those that trained to the end first.
@@ -38,9 +32,7 @@ class Finals:
             for origin, group in self._reseeded().items()
             if len(group) >= self.settings.seeds and all(trial.failed for trial in group)
         }
-        hopeless |= {trial.name for trial in self.searched(stratum) if trial.reason == "stopped"}
-        able = [t for t in self.searched(stratum) if t.epochs and not t.failed and t.name not in hopeless]
-        return sorted(able, key=rank)[: self.settings.finalists]
+        return self.standing.best(stratum, self.settings.finalists, hopeless)
 
     def reseeded(self, origin: TrialRecord) -> list[TrialRecord]:
         """A finalist's trials with fresh seeds; a repeat stands for what it repeats."""
@@ -90,17 +82,12 @@ class Finals:
 
     def _reseeded(self) -> dict[str, list[TrialRecord]]:
         """All trials with fresh seeds, by the finalist whose hyperparameters they have."""
-        repeated = {trial.started.repeats for trial in self.record.trials.values()}
+        repeated = {name for name, _ in self.record.started_again}
         groups: dict[str, list[TrialRecord]] = {}
-        for trial in self.record.trials.values():
+        for trial in self.standing.fresh:
             if trial.started.reseeds and trial.name not in repeated:
                 groups.setdefault(trial.started.reseeds, []).append(trial)
         return groups
-
-
-def is_open(trial: TrialRecord) -> bool:
-    """Whether a trial has training before it: it runs, or was cut off."""
-    return trial.reason in (None, "interrupted")
 
 
 def _failures_then_mean(group: list[TrialRecord]) -> tuple[int, float]:

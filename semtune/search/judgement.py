@@ -42,6 +42,11 @@ def is_known(epochs: Sequence[EpochResult], result: EpochResult) -> bool:
     )
 
 
+def is_open(trial: TrialRecord) -> bool:
+    """Whether a trial has training before it: it runs, or was cut off."""
+    return trial.reason in (None, "interrupted")
+
+
 def may_be_tried_again(trial: TrialRecord) -> bool:
     """Tell whether a trial whose process just died goes on: not after three deaths without a new epoch.
 
@@ -51,13 +56,15 @@ def may_be_tried_again(trial: TrialRecord) -> bool:
     return trial.deaths < _MOST_DEATHS
 
 
-def why_give_up(record: SearchRecord, settings: SearchSettings) -> str | None:
-    """Say that too many trials failed, if so; those that are wanted again do not count."""
-    failed = record.open_failures
+def too_many(failures: int, settings: SearchSettings) -> bool:
+    """Tell whether the search gives up after so many failures; trials wanted again do not count."""
     limit = settings.max_failures
-    limit = max(1, settings.trials // 4) if limit is None else limit
-    if len(failed) <= limit:
-        return None
+    return failures > (max(1, settings.trials // 4) if limit is None else limit)
+
+
+def why_give_up(record: SearchRecord) -> str:
+    """Say how many trials failed, and the last."""
+    failed = record.open_failures
     last = failed[-1]
     return f"{len(failed)} of {len(record.trials)} trials failed, the last ({last.name}) with {last.reason!r}"
 

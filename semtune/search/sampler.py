@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage
 from optuna.trial import Trial, TrialState
 
 from semtune.journal import FAILURES, StopReason
@@ -20,31 +18,37 @@ _NAME = "semtune_trial"  # user attribute of an Optuna trial: the name of ours
 
 
 class Sampler:
-    """One Optuna study of one stratum; the study lives in a file that optuna-dashboard opens.
+    """One Optuna study of one stratum.
 
     Args:
         space: What may be tried.
-        study_file: The study's journal file; made if it is missing. None keeps the study in memory.
+        storage: Where the study is kept, with those of other strata. None keeps it in memory.
         study: Name of the study.
         fixed: Hyperparameters that the stratum fixes.
         seed: Seed of the proposals.
     """
 
     def __init__(
-        self, space: SearchSpace, study_file: Path | None, study: str, fixed: Mapping[str, Value], seed: int
+        self,
+        space: SearchSpace,
+        storage: BaseStorage | None,
+        study: str,
+        fixed: Mapping[str, Value],
+        seed: int,
     ) -> None:
         optuna.logging.set_verbosity(logging.WARNING)
         self._space = space
         self._fixed = dict(fixed)
         self._study = optuna.create_study(
             study_name=study,
-            storage=JournalStorage(JournalFileBackend(str(study_file))) if study_file else None,
+            storage=storage,
             direction="minimize",
             load_if_exists=True,
         )
         known = self._study.get_trials(deepcopy=False)
+        before = storage.get_n_trials(self._study._study_id) if storage else 0
         # A study that is taken up again must not draw the random numbers of its first session again.
-        session_seed = int(np.random.SeedSequence([seed, len(known)]).generate_state(1)[0])
+        session_seed = int(np.random.SeedSequence([seed, before]).generate_state(1)[0])
         self._study.sampler = _sampler(space, session_seed)
         running = {
             str(trial.user_attrs[_NAME]): trial
@@ -59,7 +63,7 @@ class Sampler:
             for trial in known
             if trial.state == TrialState.RUNNING and _NAME not in trial.user_attrs
         ]
-        if space.settings.first and not known:
+        if space.settings.first and not before:
             self._study.enqueue_trial(space.settings.first)
 
     def propose(self, trial: str, given: Mapping[str, Value] | None = None) -> dict[str, Value]:
@@ -72,13 +76,13 @@ class Sampler:
             given: Hyperparameters that it is to have; by default they are drawn.
         """
         asked = self._asked.get(trial) or self._ask(given)
-        asked.set_user_attr(_NAME, trial)
-        self._asked[trial] = asked
         chosen: dict[str, Value] = {}
         for parameter in self._space.parameters:
             value = self._choose(asked, parameter, chosen)
             if value is not None:
                 chosen[parameter.name] = value
+        asked.set_user_attr(_NAME, trial)
+        self._asked[trial] = asked
         return chosen
 
     def _ask(self, given: Mapping[str, Value] | None) -> Trial:

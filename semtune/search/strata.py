@@ -12,6 +12,7 @@ from semtune.search.judgement import epochs_of
 from semtune.search.line import Value
 from semtune.search.sampler import Sampler
 from semtune.search.space import SearchSpace
+from semtune.search.study import StudyStorage
 
 
 @dataclass
@@ -23,6 +24,10 @@ class Strata:
     _samplers: dict[str, Sampler] = field(default_factory=dict)
     _halvings: dict[tuple[str, int], Halving] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Read the file of the studies."""
+        self._storage = StudyStorage(self.study_file) if self.study_file else None
+
     def sampler(self, stratum: str) -> Sampler:
         """The sampler of a stratum."""
         if stratum not in self._samplers:
@@ -30,7 +35,7 @@ class Strata:
                 {self.space.settings.stratify: stratum} if self.space.settings.stratify else {}
             )
             seed = self.space.settings.seed + self.space.strata.index(stratum)
-            self._samplers[stratum] = Sampler(self.space, self.study_file, stratum or "all", fixed, seed)
+            self._samplers[stratum] = Sampler(self.space, self._storage, stratum or "all", fixed, seed)
         return self._samplers[stratum]
 
     def halving(self, trial: TrialRecord) -> Halving:
@@ -42,8 +47,14 @@ class Strata:
         return self._halvings[key]
 
     def replay(self, trials: Iterable[TrialRecord]) -> None:
-        """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died."""
+        """Rebuild the rungs of ASHA, and tell the study what it missed when the session before died.
+
+        Args:
+            trials: All of the search; those with fresh seeds are none of a sampler's.
+        """
         for trial in trials:
+            if trial.started.reseeds is not None:
+                continue
             sampler = self.sampler(trial.started.stratum)
             for epoch in trial.epochs:
                 self.halving(trial).survives(trial.name, epoch)

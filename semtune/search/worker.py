@@ -106,11 +106,12 @@ class WarmWorker:
             torch.cuda.empty_cache()
 
     def stop(self) -> None:
-        """Leave the task; its last epochs are written to the checkpoint."""
-        if self._task is not None and self._step is not None and self._unsaved:
+        """Leave the task; its last epochs are written to the checkpoint, unless nobody wants its folder."""
+        folder = Path(self._task.trial_folder) if self._task else None
+        if self._step is not None and self._unsaved and folder and folder.exists():
             # What a full disk does not take is trained again.
             with suppress(OSError, SafetensorError):
-                self._save(self._step, self._unsaved, Path(self._task.trial_folder))
+                self._save(self._step, self._unsaved, folder)
         self._unsaved = None
         self._task = None
 
