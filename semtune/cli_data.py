@@ -69,9 +69,12 @@ def import_(
 def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: JsonOption = False) -> None:
     """Name every fault of a dataset, with file and line; exits 1 if there is one."""
     from semtune.dataset.checks import check as check_dataset
+    from semtune.dataset.raters import raters_in_words
+    from semtune.dataset.recorded import scales_in_words
 
     result = check_dataset(folder)
     lines = [f"{fault.severity}: {fault}" for fault in result.faults]
+    lines += [*scales_in_words(result.scales), *(raters_in_words(result.raters) if result.raters else ())]
     lines.append(f"{result.frames} frames, {result.fields} fields, digest {result.digest or 'unknown'}")
     show(asdict(result), as_json, "\n".join(lines))
     if not result.is_clean:

@@ -185,7 +185,9 @@ def test_frames_of_two_vendors_need_brightness_and_contrast_in_one_unit(tmp_path
     zeiss(frames / "z.tif", 3)
     (frames / "a.txt").write_text("$CM_BRIGHTNESS 418\n$CM_CONTRAST 1479\n$$SM_WD 10\n", encoding="ascii")
     faults = faults_of(tmp_path, frames, "a.png,5", "z.tif,5")
-    assert faults[0].startswith("scores.csv:1: brightness is recorded in counts and in percent; add a column")
+    assert faults[0].startswith(
+        "scores.csv:1: brightness is recorded in counts of jeol and in percent of zeiss; add a column"
+    )
     scores = table(tmp_path, "a.png,5,1,1", "z.tif,5,2,2", header="image,score,brightness,contrast")
     assert import_frames(frames, tmp_path / "dataset", scores).frames == 2
 

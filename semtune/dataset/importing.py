@@ -16,10 +16,13 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from semtune.dataset import Sample
+from semtune.dataset.carried import carry_ratings
 from semtune.dataset.description import ACQUIRED, MANIFEST_COLUMNS, DatasetDescription, write_description
 from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import inspect, inspect_pixels
 from semtune.dataset.manifest import write_manifest
+from semtune.dataset.ratings import write_ratings
+from semtune.dataset.recorded import SCALED, mixed_scales, recorded_in_words, write_recorded
 from semtune.dataset.rows import parse_time
 from semtune.dataset.scores import ScoreTable, number, read_scores
 from semtune.errors import DatasetError, MetadataError
@@ -57,7 +60,8 @@ def import_frames(
     Without `specimen` every frame is of the specimen "unknown"; without `field` every frame is a field of its
     own, which is right only if no two frames show the same place. Further columns are control parameters.
     Brightness, contrast and focus (the working distance in mm) come from the table, or from the vendor's
-    metadata if the table has no such column; what is missing is left empty.
+    metadata if the table has no such column; what is missing is left empty. Rows without a score are left
+    out. Single ratings in `ratings.csv` beside the table are taken along, and their noise is described.
 
     Args:
         frames_folder: The laboratory's image files, in subfolders or not.
@@ -131,21 +135,30 @@ def _import(
 ) -> tuple[int, int, int, tuple[str, ...]]:
     imported: list[_Imported] = []
     faults = [*table.faults]
-    names = _target_names([row["image"] for _, row in table.rows])
-    for (line, row), name in zip(table.rows, names, strict=True):
+    rows = [(line, row) for line, row in table.rows if row["score"]]
+    if not rows and not faults:
+        raise DatasetError(f"{table.file}: no row has a score; score the frames first (`semtune label`)")
+    names = _target_names([row["image"] for _, row in rows])
+    for (line, row), name in zip(rows, names, strict=True):
         try:
             imported.append(_import_row(frames, draft / name, line, row, description.control_parameters))
         except (DatasetError, MetadataError) as fault:
             faults.append(table.fault(line, str(fault)))
     samples = [item.sample for item in imported]
+    metadata = [item.metadata for item in imported]
+    recorded = [name for name in description.control_parameters if name not in table.columns]
+    image_of = {line: row["image"] for line, row in rows}
+    carried = carry_ratings(table.file.parent, {image_of[item.line]: item.sample for item in imported})
     write_manifest(draft, samples, description.control_parameters)
-    write_description(draft, description)
+    write_recorded(draft, [sample.image for sample in samples], metadata, recorded)
+    write_description(draft, description.model_copy(update={"rater_noise": carried.noise}))
+    write_ratings(draft, carried.ratings)
     faults += [*_unit_faults(table, imported, description), *_faults_of_dataset(table, draft, imported)]
     if faults:
         raise DatasetError("\n".join(str(fault) for fault in sorted(faults, key=lambda one: one.line or 0)))
     fields = len({sample.field for sample in samples})
-    notes = tuple(_notes(table.columns, samples, description))
-    return len(samples), fields, sum(item.cropped for item in imported), notes
+    notes = [*_notes(table, samples, description), *recorded_in_words(metadata, recorded), *carried.notes]
+    return len(samples), fields, sum(item.cropped for item in imported), tuple(notes)
 
 
 def _import_row(
@@ -234,13 +247,11 @@ def _metadata(path: Path, needed: bool) -> ControlParameters:
 def _unit_faults(
     table: ScoreTable, imported: Sequence[_Imported], description: DatasetDescription
 ) -> Iterator[Fault]:
-    for name in ("brightness", "contrast"):
-        units = {getattr(item.metadata, f"{name}_unit") for item in imported} - {None}
-        if len(units) > 1 and name in description.control_parameters and name not in table.columns:
-            message = (
-                f"{name} is recorded in {' and in '.join(sorted(units))}; add a column {name!r} in one unit"
-            )
-            yield table.fault(1, message)
+    for name in SCALED:
+        mixed = mixed_scales([item.metadata for item in imported], name)
+        if mixed and name in description.control_parameters and name not in table.columns:
+            said = f"{name} is recorded in {' and in '.join(mixed)}"
+            yield table.fault(1, f"{said}; add a column {name!r} in one unit, cells may be empty")
 
 
 def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Imported]) -> Iterator[Fault]:
@@ -254,9 +265,10 @@ def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Impor
             yield table.fault(line_of[fault.line] if fault.line else None, told)
 
 
-def _notes(
-    columns: Sequence[str], samples: Sequence[Sample], description: DatasetDescription
-) -> Iterator[str]:
+def _notes(table: ScoreTable, samples: Sequence[Sample], description: DatasetDescription) -> Iterator[str]:
+    columns = table.columns
+    if unscored := len(table.rows) - len(samples):
+        yield f"{unscored} rows without a score were left out."
     if "specimen" not in columns:
         yield "There is no column specimen: all frames count as one specimen, 'unknown'."
     if "field" not in columns:
