@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune import cli_champion, cli_data, cli_focus, cli_reproduce
+from semtune import cli_champion, cli_data, cli_focus, cli_label, cli_reproduce
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -235,6 +235,7 @@ def report(
 
 
 app.add_typer(cli_data.app)
+app.add_typer(cli_label.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_champion.app)
 app.add_typer(cli_reproduce.app)

@@ -37,6 +37,7 @@ LAYERS = {
     "simulator": 3,
     "dataset": 3,
     "simulated_dataset": 4,
+    "labelling": 4,
     "training": 4,
     "start": 4,
     "score_maps": 2,
