@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import JsonOption, show
+from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, show, workspace_at
 from semtune.errors import ConfigError
 
 app = typer.Typer()
@@ -58,3 +58,18 @@ def label(
     wider = "" if score_range == (0.0, 10.0) else f" --score-range {low:g} {high:g}"
     nexts = f"semtune import {frames} DATASET --scores {folder / 'scores.csv'}{wider}"
     show(facts, as_json, f"{scored} of {len(images)} frames have a score; next: {nexts}")
+
+
+@app.command("show")
+def show_(
+    frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Show what is read of frames: metadata with units, data bar, focus values, the champion's score."""
+    from semtune.images.listing import image_files
+    from semtune.showing import as_facts, facts_of_frames, in_words
+
+    found = list(facts_of_frames(workspace_at(workspace), image_files(frames), tracking_uri))
+    show([as_facts(each) for each in found], as_json, "\n\n".join(in_words(each) for each in found))

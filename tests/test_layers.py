@@ -62,6 +62,7 @@ LAYERS = {
     "candidacy": 7,
     "display": 7,
     "workflow": 8,
+    "showing": 8,
     "cli": 9,
     "__main__": 10,
     "__init__": 0,

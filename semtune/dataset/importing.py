@@ -22,7 +22,7 @@ from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import inspect, inspect_pixels
 from semtune.dataset.manifest import write_manifest
 from semtune.dataset.ratings import write_ratings
-from semtune.dataset.recorded import SCALED, mixed_scales, recorded_in_words, write_recorded
+from semtune.dataset.recorded import SCALED, is_faint, mixed_scales, recorded_in_words, write_recorded
 from semtune.dataset.rows import parse_time
 from semtune.dataset.scores import ScoreTable, number, read_scores
 from semtune.errors import DatasetError, MetadataError
@@ -100,6 +100,7 @@ class _Imported(NamedTuple):
     sample: Sample
     metadata: ControlParameters
     cropped: bool
+    faint: bool
 
 
 def _check_target(folder: Path) -> None:
@@ -157,7 +158,14 @@ def _import(
     if faults:
         raise DatasetError("\n".join(str(fault) for fault in sorted(faults, key=lambda one: one.line or 0)))
     fields = len({sample.field for sample in samples})
-    notes = [*_notes(table, samples, description), *recorded_in_words(metadata, recorded), *carried.notes]
+    faint = sum(item.faint for item in imported)
+    dark = f"{faint} frames of 16 bits use so few levels that under 64 are left of 8 bits; stretch them."
+    notes = [
+        *([dark] if faint else ()),
+        *_notes(table, samples, description),
+        *recorded_in_words(metadata, recorded),
+        *carried.notes,
+    ]
     return len(samples), fields, sum(item.cropped for item in imported), tuple(notes)
 
 
@@ -184,7 +192,7 @@ def _import_row(
         tuple(controls[name] for name in names),
         acquired,
     )
-    return _Imported(line, sample, metadata, cropped.shape != frame.shape)
+    return _Imported(line, sample, metadata, cropped.shape != frame.shape, is_faint(cropped))
 
 
 def _target_names(images: Sequence[str]) -> list[str]:

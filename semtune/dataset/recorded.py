@@ -12,11 +12,24 @@ from pathlib import Path
 
 from semtune.dataset.conditions import CONDITIONS_FILE, read_conditions, write_conditions
 from semtune.dataset.faults import Fault
+from semtune.images import Frame, to_uint8
 from semtune.metadata import ControlParameters
 
 SCALED = ("brightness", "contrast")
 """The control parameters whose numbers mean something else with every vendor."""
+FEWEST_LEVELS = 64
 _KEPT = ("magnification", "pixel_size_nm", "accelerating_voltage_kv", "dwell_time_us", "detector")
+
+
+def is_faint(frame: Frame) -> bool:
+    """Whether a frame of 16 bits uses so little of them that few grey levels are left of 8."""
+    return frame.dtype.itemsize > 1 and levels_left(frame) < FEWEST_LEVELS
+
+
+def levels_left(frame: Frame) -> int:
+    """How many of 256 grey levels a frame spans once it is reduced to 8 bits."""
+    reduced = to_uint8(frame)
+    return int(reduced.max()) - int(reduced.min()) + 1
 
 
 def mixed_scales(metadata: Sequence[ControlParameters], name: str) -> list[str]:
