@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from semtune import cli_label
 from semtune.cli_options import JsonOption, cores, counted, parse_numbers, show
 from semtune.errors import ConfigError
 
@@ -80,6 +79,3 @@ def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: J
     show(asdict(result), as_json, "\n".join(lines))
     if not result.is_clean:
         raise typer.Exit(1)
-
-
-app.add_typer(cli_label.app)
