@@ -54,12 +54,15 @@ def import_(
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
     scores: Annotated[Path, typer.Option(help="CSV: image, score; specimen, field, control parameters.")],
     score_range: Annotated[tuple[float, float], typer.Option(help="Lowest and highest score.")] = (0.0, 10.0),
+    field: Annotated[
+        str | None, typer.Option(help="Regular expression that finds the field in an image's path.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build a dataset from a laboratory's frames and scores."""
     from semtune.dataset.importing import import_frames
 
-    summary = import_frames(frames, folder, scores, score_range)
+    summary = import_frames(frames, folder, scores, score_range, field_pattern=field)
     text = [f"{summary.frames} frames of {summary.fields} fields -> {folder}"]
     text.append(f"data bars cropped: {summary.data_bars_cropped}")
     show(asdict(summary), as_json, "\n".join([*text, *summary.notes]))

@@ -14,7 +14,7 @@ from PIL import Image
 from semtune.dataset.checks import check
 from semtune.dataset.importing import import_frames
 from semtune.dataset.manifest import read_dataset
-from semtune.errors import DatasetError
+from semtune.errors import ConfigError, DatasetError
 from semtune.images import read_frame, write_png
 
 SEM_FRAMES = Path(__file__).parents[2] / "shared" / "sem_frames"
@@ -212,6 +212,23 @@ def test_real_frames_are_imported_without_their_bar(tmp_path):
     controls = {sample.field: sample.controls for sample in read_dataset(tmp_path / "d").samples}
     assert controls["zeiss_auriga60_inlens.tif"] == (48.7, 24.9, 4.967394)
     assert read_frame(tmp_path / "d" / "frames" / "zeiss_auriga60_inlens.png").shape == (690, 1024)
+
+
+def test_fields_are_read_off_the_paths(tmp_path, frames):
+    for seed, name in enumerate(("tin_7_01.png", "tin_7_02.png", "tin_8_01.png"), start=10):
+        write_png(frames / name, grey(seed))
+    names = ["tin_7_01.png", "tin_7_02.png", "tin_8_01.png", "a.png"]
+    scores = table(tmp_path, *(f"{name},5" for name in names))
+    for pattern in (r"(tin_\d)_\d+", r"^tin_\d(?=_)"):
+        target = tmp_path / f"dataset {len(pattern)}"
+        assert import_frames(frames, target, scores, field_pattern=pattern).fields == 3
+        fields = {sample.field for sample in read_dataset(target).samples}
+        assert fields == {"tin_7", "tin_8", "a.png"}
+    with pytest.raises(ConfigError, match=r"--field: '\(' is no regular expression"):
+        import_frames(frames, tmp_path / "e", scores, field_pattern="(")
+    scores = table(tmp_path, "a.png,5,x", header="image,score,field")
+    with pytest.raises(DatasetError, match="there is a column 'field'"):
+        import_frames(frames, tmp_path / "e", scores, field_pattern="a")
 
 
 # What the vendors recorded

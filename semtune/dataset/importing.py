@@ -24,7 +24,7 @@ from semtune.dataset.manifest import write_manifest
 from semtune.dataset.ratings import write_ratings
 from semtune.dataset.recorded import SCALED, is_faint, mixed_scales, recorded_in_words, write_recorded
 from semtune.dataset.rows import parse_time
-from semtune.dataset.scores import ScoreTable, number, read_scores
+from semtune.dataset.scores import ScoreTable, number, read_scores, with_fields
 from semtune.errors import DatasetError, MetadataError
 from semtune.images import crop_data_bar, read_frame, write_png
 from semtune.metadata import ControlParameters, read_control_parameters
@@ -53,6 +53,7 @@ def import_frames(
     scores_csv: Path,
     score_range: tuple[float, float] = (0.0, 10.0),
     control_parameters: Sequence[str] | None = None,
+    field_pattern: str | None = None,
 ) -> ImportSummary:
     """Build a dataset's folder: frames as grey PNG without data bars, `manifest.csv` and `dataset.yaml`.
 
@@ -70,6 +71,7 @@ def import_frames(
         score_range: Lowest and highest score that can be given.
         control_parameters: Their names, in order; other columns are then left out. By default brightness,
             contrast, focus and every further column.
+        field_pattern: Regular expression that finds the field in an image's path; see `with_fields`.
 
     Raises:
         DatasetError: Names every fault of the table and of the frames, one a line; nothing is written.
@@ -77,7 +79,7 @@ def import_frames(
     _check_target(dataset_folder)
     if not frames_folder.is_dir():
         raise DatasetError(f"{frames_folder}: there is no such folder; give the folder of the image files")
-    table = read_scores(scores_csv)
+    table = with_fields(read_scores(scores_csv), field_pattern)
     description = _description(scores_csv, table.columns, score_range, control_parameters)
     draft = dataset_folder.absolute().with_name(f".{dataset_folder.name}.importing-{os.getpid()}")
     try:
@@ -282,7 +284,7 @@ def _notes(table: ScoreTable, samples: Sequence[Sample], description: DatasetDes
     if "field" not in columns:
         yield (
             "There is no column field: every frame counts as a field of its own; "
-            "if several show one place, add it, or training and test frames will show the same things."
+            "if several show one place, add it or give --field, or the split leaks."
         )
     further = [name for name in description.control_parameters if name not in FROM_METADATA]
     if further:
