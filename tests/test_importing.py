@@ -219,8 +219,8 @@ def test_fields_are_read_off_the_paths(tmp_path, frames):
         write_png(frames / name, grey(seed))
     names = ["tin_7_01.png", "tin_7_02.png", "tin_8_01.png", "a.png"]
     scores = table(tmp_path, *(f"{name},5" for name in names))
-    for pattern in (r"(tin_\d)_\d+", r"^tin_\d(?=_)"):
-        target = tmp_path / f"dataset {len(pattern)}"
+    for number, pattern in enumerate((r"(tin_\d)_\d+", r"^tin_\d(?=_)")):
+        target = tmp_path / f"dataset {number}"
         assert import_frames(frames, target, scores, field_pattern=pattern).fields == 3
         fields = {sample.field for sample in read_dataset(target).samples}
         assert fields == {"tin_7", "tin_8", "a.png"}

@@ -188,8 +188,8 @@ def _bounds(table: ComparisonTable) -> Iterator[str]:
         yield "constant answers with the mean training score: a scorer that is not below it knows nothing."
     if CEILING in names:
         yield (
-            f"{CEILING} is the noise left in the reference scores, single ratings or means of several: the floor "
-            "of any RMSE."
+            f"{CEILING} is the noise left in the reference scores, single ratings or means of several: the "
+            "floor of any RMSE."
         )
 
 

@@ -94,6 +94,9 @@ def test_frames_are_scored_by_the_keyboard_through_a_death_to_the_end(browser, p
         browser.press("8" + ENTER)
         browser.until("said.classList.contains('refused')")
         assert "Every saved score is kept" in browser.text("#said")
+        assert [each["message"].rpartition(" ")[2] for each in browser.log()] == [
+            "net::ERR_CONNECTION_REFUSED"
+        ]
     assert [each.score for each in ratings(place)] == [7, 6.5, 9]
 
     found = address(place)

@@ -77,8 +77,8 @@ frame.addEventListener("error", () => say("The frame cannot be shown; load the p
 
 function wholeFrame() {
   const margins = 24;
-  return Math.min((stage.clientWidth - margins) / frame.naturalWidth,
-    (stage.clientHeight - margins) / frame.naturalHeight);
+  return Math.min((stage.offsetWidth - margins) / frame.naturalWidth, // offset: as if there were no scroll bars
+    (stage.offsetHeight - margins) / frame.naturalHeight);
 }
 
 function scale() {
