@@ -57,7 +57,8 @@ def label(
     facts = {"scored": scored, "frames": len(images), "scores": str(folder / "scores.csv")}
     wider = "" if score_range == (0.0, 10.0) else f" --score-range {low:g} {high:g}"
     nexts = f"semtune import {frames} DATASET --scores {folder / 'scores.csv'}{wider}"
-    show(facts, as_json, f"{scored} of {len(images)} frames have a score; next: {nexts}")
+    nexts += "\nadd --field PATTERN where several frames show one place"
+    show(facts, as_json, f"{scored} of {len(images)} frames have a score; next:\n{nexts}")
 
 
 @app.command("show")

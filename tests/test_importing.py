@@ -258,10 +258,10 @@ def test_the_units_of_the_vendors_are_told_and_kept(tmp_path, frames):
     zeiss(frames / "z.tif", 3)
     summary = import_frames(frames, tmp_path / "d", table(tmp_path, "z.tif,5", "a.png,6"))
     assert (
-        "1 frames of zeiss: brightness in percent, contrast in percent, focus (the working distance) in mm."
+        "1 frame of zeiss: brightness in percent, contrast in percent, focus (the working distance) in mm."
         in summary.notes
     )
-    assert "1 frames carry no vendor's metadata." in summary.notes
+    assert "1 frame without any vendor's metadata." in summary.notes
     report = check(tmp_path / "d")
     assert report.scales == {"brightness": {"percent of zeiss": 1}, "contrast": {"percent of zeiss": 1}}
     assert not [fault for fault in report.faults if fault.file == "conditions.csv"]
@@ -277,7 +277,7 @@ def test_per_cent_of_two_vendors_is_a_warning_of_check(tmp_path, frames):
     warned = [fault for fault in report.faults if fault.file == "conditions.csv"]
     assert [fault.severity for fault in warned] == ["warning", "warning"]
     assert (
-        "brightness comes on several scales: percent of thermo (1 frames), percent of zeiss (1 frames)"
+        "brightness comes on several scales: percent of thermo (1 frame), percent of zeiss (1 frame)"
         in warned[0].fault
     )
 
@@ -285,4 +285,4 @@ def test_per_cent_of_two_vendors_is_a_warning_of_check(tmp_path, frames):
 def test_frames_of_16_bits_that_are_nearly_black_are_told(tmp_path, frames):
     write_png(frames / "dark.png", grey(5, np.uint16) // 16)
     summary = import_frames(frames, tmp_path / "d", table(tmp_path, "dark.png,5", "b.png,6"))
-    assert summary.notes[0].startswith("1 frames of 16 bits use so few levels")
+    assert summary.notes[-1].startswith("1 frame of 16 bits would turn nearly black")

@@ -250,7 +250,7 @@ def test_an_import_before_all_is_scored_takes_what_there_is(labelling, raw, tmp_
         state = labelling.rate("ann", *state.next, score)
     summary = import_frames(raw, tmp_path / "dataset", raw / "scores.csv")
     assert summary.frames == 5
-    assert "25 rows without a score were left out." in summary.notes
+    assert "Left out, having no score: 25 rows." in summary.notes
     assert "5 single ratings; noise of the scores: unknown, 10 repeats are needed." in summary.notes
 
 
@@ -258,7 +258,7 @@ def test_scores_that_were_edited_leave_their_ratings_behind(labelling, raw, tmp_
     label_all(labelling, "ann", lambda image, earlier: 5)
     (raw / "scores.csv").write_text((raw / "scores.csv").read_text().replace("00.png,5", "00.png,6"))
     summary = import_frames(raw, tmp_path / "dataset", raw / "scores.csv")
-    assert any("ratings.csv was left out: the scores of 1 frames are not" in note for note in summary.notes)
+    assert any("is not the mean of its ratings (1 frame in all)" in note for note in summary.notes)
     assert check(tmp_path / "dataset").raters is None
 
 

@@ -152,7 +152,7 @@ def test_raters_are_compared_on_the_frames_that_both_rated():
 
 def test_raters_with_nothing_in_common_or_no_spread_are_told_as_such():
     report = judge_raters(given(("a", "ann", 5), ("b", "bob", 5), ("c", "ann", 5), ("c", "bob", 5)))
-    assert "1 frames in common, too few to compare" in "\n".join(raters_in_words(report))
+    assert "1 frame in common, too few to compare" in "\n".join(raters_in_words(report))
     flat = judge_raters(given(*((f"{i}", rater, 5) for i in range(4) for rater in ("ann", "bob"))))
     assert flat.pairs[0].plcc is None
     assert "sd 0.00" in "\n".join(raters_in_words(flat))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from semtune.dataset import Sample
 from semtune.dataset.faults import NAMED_FAULTS
 from semtune.dataset.raters import FEWEST_REPEATS, judge_raters
-from semtune.dataset.ratings import RATINGS_FILE, Rating, disagreeing, read_ratings
+from semtune.dataset.ratings import RATINGS_FILE, Rating, counted, disagreeing, read_ratings
 from semtune.errors import DatasetError
 
 
@@ -42,11 +42,15 @@ def carry_ratings(folder: Path, samples: Mapping[str, Sample]) -> Carried:
         return Carried()
     scores = {image: sample.reference_score for image, sample in samples.items()}
     if other := disagreeing(found, scores):
-        said = f"the scores of {len(other)} frames are not the means of their ratings, such as {other[0]}"
+        said = (
+            f"the score of {other[0]} is not the mean of its ratings ({counted(len(other), 'frame')} in all)"
+        )
         return Carried(notes=(f"{RATINGS_FILE} was left out: {said}.",))
     judged = judge_raters(found)
     noise = judged.reference_noise if judged else None
     unknown = f"unknown, {FEWEST_REPEATS} repeats are needed"
     known = f"{noise:.2f}, the floor of any RMSE" if noise is not None else unknown
     renamed = (dataclasses.replace(each, image=samples[each.image].image) for each in found)
-    return Carried(tuple(renamed), noise, (f"{len(found)} single ratings; noise of the scores: {known}.",))
+    return Carried(
+        tuple(renamed), noise, (f"{counted(len(found), 'single rating')}; noise of the scores: {known}.",)
+    )

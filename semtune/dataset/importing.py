@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import re
@@ -10,7 +9,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -21,16 +20,16 @@ from semtune.dataset.description import ACQUIRED, MANIFEST_COLUMNS, DatasetDescr
 from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import inspect, inspect_pixels
 from semtune.dataset.manifest import write_manifest
-from semtune.dataset.ratings import write_ratings
+from semtune.dataset.ratings import counted, write_ratings
 from semtune.dataset.recorded import SCALED, is_faint, mixed_scales, recorded_in_words, write_recorded
 from semtune.dataset.rows import parse_time
 from semtune.dataset.scores import ScoreTable, number, read_scores, with_fields
+from semtune.dataset.sources import FRAMES_FOLDER, find_image, target_names
 from semtune.errors import DatasetError, MetadataError
 from semtune.images import crop_data_bar, read_frame, write_png
 from semtune.metadata import ControlParameters, read_control_parameters
 from semtune.registry import nearest_name
 
-FRAMES_FOLDER = "frames"
 FROM_METADATA = ("brightness", "contrast", "focus")
 """The control parameters that are read from the vendor's metadata where the table has no such column."""
 
@@ -141,7 +140,7 @@ def _import(
     rows = [(line, row) for line, row in table.rows if row["score"]]
     if not rows and not faults:
         raise DatasetError(f"{table.file}: no row has a score; score the frames first (`semtune label`)")
-    names = _target_names([row["image"] for _, row in rows])
+    names = target_names([row["image"] for _, row in rows])
     for (line, row), name in zip(rows, names, strict=True):
         try:
             imported.append(_import_row(frames, draft / name, line, row, description.control_parameters))
@@ -160,21 +159,17 @@ def _import(
     if faults:
         raise DatasetError("\n".join(str(fault) for fault in sorted(faults, key=lambda one: one.line or 0)))
     fields = len({sample.field for sample in samples})
-    faint = sum(item.faint for item in imported)
-    dark = f"{faint} frames of 16 bits use so few levels that under 64 are left of 8 bits; stretch them."
-    notes = [
-        *([dark] if faint else ()),
-        *_notes(table, samples, description),
-        *recorded_in_words(metadata, recorded),
-        *carried.notes,
-    ]
+    faint = counted(sum(item.faint for item in imported), "frame")
+    notes = [*_notes(table, samples, description), *recorded_in_words(metadata, recorded), *carried.notes]
+    if any(item.faint for item in imported):
+        notes.append(f"{faint} of 16 bits would turn nearly black in 8; stretch the grey levels first.")
     return len(samples), fields, sum(item.cropped for item in imported), tuple(notes)
 
 
 def _import_row(
     frames: Path, target: Path, line: int, row: dict[str, str], names: Sequence[str]
 ) -> _Imported:
-    source, place = _find_image(frames, row["image"])
+    source, place = find_image(frames, row["image"])
     score = number("score", row["score"])
     given = {name: number(name, row[name]) if row[name] else math.nan for name in names if name in row}
     metadata = _metadata(source, needed=bool(set(names) - set(given)))
@@ -197,48 +192,11 @@ def _import_row(
     return _Imported(line, sample, metadata, cropped.shape != frame.shape, is_faint(cropped))
 
 
-def _target_names(images: Sequence[str]) -> list[str]:
-    """`frames/<stem>.png` of each image; subfolders and, where still needed, numbers keep them apart.
-
-    Apart also where a file system does not tell capitals from small letters.
-    """
-    taken: set[str] = set()
-    names = []
-    for image in images:
-        place = PurePosixPath(image.replace("\\", "/"))
-        parts = [part for part in (*place.parent.parts, place.stem) if part.strip("/.")] or ["frame"]
-        whole = "-".join(parts)
-        stems = itertools.chain([parts[-1], whole], (f"{whole}-{again}" for again in itertools.count(2)))
-        stem = next(stem for stem in stems if stem.casefold() not in taken)
-        taken.add(stem.casefold())
-        names.append(f"{FRAMES_FOLDER}/{stem}.png")
-    return names
-
-
 def _recorded(metadata: ControlParameters) -> dict[str, float]:
     values = (metadata.brightness, metadata.contrast, metadata.working_distance_mm)
     return {
         name: math.nan if value is None else value for name, value in zip(FROM_METADATA, values, strict=True)
     }
-
-
-def _find_image(frames: Path, image: str) -> tuple[Path, PurePosixPath]:
-    """The image's file, links followed, and its place inside the folder."""
-    place = PurePosixPath(image.replace("\\", "/"))
-    if not image or not image.isprintable():
-        raise DatasetError(f"the image {image!r} is no usable name; write the file's path inside {frames}")
-    if place.is_absolute() or PureWindowsPath(image).drive or ".." in place.parts:
-        raise DatasetError(f"the image {image!r} leaves the folder {frames}; write a path inside it")
-    try:
-        path = (frames / place).resolve()
-        inside, there = path.is_relative_to(frames.resolve()), path.is_file()
-    except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links
-        inside, there = True, False
-    if not inside:
-        raise DatasetError(f"the image {image!r} links to a place outside {frames}; copy the file into it")
-    if not there:
-        raise DatasetError(f"the image {image!r} is no file in {frames}; correct the name, or delete the row")
-    return path, place
 
 
 def _metadata(path: Path, needed: bool) -> ControlParameters:
@@ -278,7 +236,7 @@ def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Impor
 def _notes(table: ScoreTable, samples: Sequence[Sample], description: DatasetDescription) -> Iterator[str]:
     columns = table.columns
     if unscored := len(table.rows) - len(samples):
-        yield f"{unscored} rows without a score were left out."
+        yield f"Left out, having no score: {counted(unscored, 'row')}."
     if "specimen" not in columns:
         yield "There is no column specimen: all frames count as one specimen, 'unknown'."
     if "field" not in columns:

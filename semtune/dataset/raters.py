@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from semtune.dataset.ratings import Rating, by_rater
+from semtune.dataset.ratings import Rating, by_rater, counted
 from semtune.results import plcc, srcc
 
 FEWEST_REPEATS = 10
@@ -163,13 +163,12 @@ def raters_in_words(report: RatersReport) -> list[str]:
     if report.icc is not None and report.icc_of_mean is not None:
         raters = len(report.raters)
         lines.append(
-            f"agreement over {report.icc_frames} frames that all rated: ICC(2,1) {report.icc:.2f} of one "
-            f"rater, ICC(2,{raters}) {report.icc_of_mean:.2f} of the mean of {raters}"
+            f"agreement over {counted(report.icc_frames, 'frame')} that all rated: ICC(2,1) {report.icc:.2f} "
+            f"of one rater, ICC(2,{raters}) {report.icc_of_mean:.2f} of the mean of {raters}"
         )
     if report.reference_noise is None:
-        lines.append(
-            f"noise of the reference scores: unknown ({report.repeats} repeats, {FEWEST_REPEATS} are needed)"
-        )
+        repeats = counted(report.repeats, "repeat")
+        lines.append(f"noise of the reference scores: unknown ({repeats}, {FEWEST_REPEATS} are needed)")
     else:
         lines.append(f"noise of the reference scores: {report.reference_noise:.2f}, the floor of any RMSE")
         if not report.all_rated_all:
@@ -206,17 +205,21 @@ def _compared(first: str, second: str, means: Mapping[str, Mapping[str, float]])
 
 
 def _rater_line(each: RaterFacts) -> str:
-    said = f"rater {each.rater}: {each.ratings} ratings of {each.frames} frames"
+    said = f"rater {each.rater}: {counted(each.ratings, 'rating')} of {counted(each.frames, 'frame')}"
     if each.noise is None:
         return f"{said}, noise unknown (no frame was rated twice)"
     interval = f"95 %: {each.noise_low:.2f} to {each.noise_high:.2f}"
-    return f"{said}, noise of one rating {each.noise:.2f} ({interval}; {each.repeats} repeats)"
+    return f"{said}, noise of one rating {each.noise:.2f} ({interval}; {counted(each.repeats, 'repeat')})"
 
 
 def _pair_line(each: PairFacts) -> str:
     if each.sd_difference is None:
-        return f"{each.first} and {each.second}: {each.frames} frames in common, too few to compare"
+        return (
+            f"{each.first} and {each.second}: {counted(each.frames, 'frame')} in common, too few to compare"
+        )
     differ = f"{each.first} scores {each.mean_difference:+.2f} higher (sd {each.sd_difference:.2f})"
     known = [(name, value) for name, value in (("PLCC", each.plcc), ("SRCC", each.srcc)) if value is not None]
     correlations = "".join(f", {name} {value:.2f}" for name, value in known)
-    return f"{each.first} and {each.second}: {each.frames} frames in common, {differ}{correlations}"
+    return (
+        f"{each.first} and {each.second}: {counted(each.frames, 'frame')} in common, {differ}{correlations}"
+    )

@@ -85,6 +85,11 @@ def as_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things, in words."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def is_rater(name: str) -> bool:
     """Whether a rater may be called so: 1 to 40 letters, digits, blanks, points, hyphens, apostrophes."""
     return _NAME.fullmatch(name) is not None and name == name.strip()

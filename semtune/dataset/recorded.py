@@ -12,6 +12,7 @@ from pathlib import Path
 
 from semtune.dataset.conditions import CONDITIONS_FILE, read_conditions, write_conditions
 from semtune.dataset.faults import Fault
+from semtune.dataset.ratings import counted
 from semtune.images import Frame, to_uint8
 from semtune.metadata import ControlParameters
 
@@ -50,7 +51,7 @@ def recorded_in_words(metadata: Sequence[ControlParameters], from_metadata: Sequ
     vendors = Counter(item.vendor for item in metadata) if from_metadata else Counter()
     for vendor, count in sorted(vendors.items(), key=lambda each: str(each[0])):
         if vendor is None:
-            yield f"{count} frames carry no vendor's metadata."
+            yield f"{counted(count, 'frame')} without any vendor's metadata."
             continue
         units = {
             f"{name} in {unit}"
@@ -61,7 +62,7 @@ def recorded_in_words(metadata: Sequence[ControlParameters], from_metadata: Sequ
         }
         focus = ["focus (the working distance) in mm"] if "focus" in from_metadata else []
         taken = ", ".join([*sorted(units), *focus])
-        yield f"{count} frames of {vendor}{': ' if taken else ''}{taken}."
+        yield f"{counted(count, 'frame')} of {vendor}{': ' if taken else ''}{taken}."
 
 
 def write_recorded(
@@ -93,7 +94,9 @@ def scale_faults(folder: Path) -> Iterator[Fault]:
     for name, frames in scales(folder).items():
         if len(frames) > 1:
             several = f"{name} comes on several scales: {_listed(frames)}"
-            remedy = "a network takes them for one; give it in one unit, or search each vendor's frames apart"
+            remedy = (
+                "a network takes them for one; search each vendor's frames apart, or give your own column"
+            )
             yield Fault(CONDITIONS_FILE, None, f"{several}; {remedy}", "warning")
 
 
@@ -103,7 +106,7 @@ def scales_in_words(found: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def _listed(frames: Mapping[str, int]) -> str:
-    return ", ".join(f"{scale} ({count} frames)" for scale, count in sorted(frames.items()))
+    return ", ".join(f"{scale} ({counted(count, 'frame')})" for scale, count in sorted(frames.items()))
 
 
 def _row(item: ControlParameters, from_metadata: Sequence[str]) -> dict[str, str]:
