@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import imagecodecs
 import numpy as np
@@ -134,6 +135,21 @@ def test_a_score_counts_once_however_often_it_is_sent(labelling):
     assert labelling.state("ann").done == 1
 
 
+def test_of_a_score_that_is_sent_twice_at_once_one_is_kept(labelling, raw):
+    waiting = labelling.state("ann").next
+
+    def send(score):
+        try:
+            labelling.rate("ann", *waiting, score)
+        except ConfigError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(send, range(8))) == 1
+    assert len(read_ratings(raw).ratings) == 1
+
+
 @pytest.mark.parametrize("score", [-0.1, 10.1, math.nan, math.inf])
 def test_a_score_outside_the_range_is_refused(labelling, score):
     with pytest.raises(ConfigError, match="from 0 to 10"):
@@ -176,6 +192,18 @@ def test_scores_of_another_origin_are_not_overwritten(tmp_path):
     with pytest.raises(DatasetError, match="not given on the page"), open_book(tmp_path, IMAGES, (0, 10)):
         pass
     assert "a.png,4" in (tmp_path / "scores.csv").read_text()
+
+
+def test_a_book_that_links_elsewhere_is_left_alone(tmp_path):
+    (tmp_path / "secret").write_text("no line end")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "ratings.csv").symlink_to(tmp_path / "secret")
+    with (
+        pytest.raises(DatasetError, match="outside its folder"),
+        open_book(tmp_path / "raw", IMAGES, (0, 10)),
+    ):
+        pass
+    assert (tmp_path / "secret").read_text() == "no line end"
 
 
 def test_ratings_outside_the_range_ask_for_the_range_of_before(labelling, raw):

@@ -29,7 +29,7 @@ from semtune.dataset.ratings import (
 )
 from semtune.dataset.scores import read_scores
 from semtune.errors import DatasetError
-from semtune.files import sync_folder, written_whole
+from semtune.files import is_inside, sync_folder, written_whole
 from semtune.journal import cut_torn_line
 
 SCORES_FILE = "scores.csv"
@@ -127,6 +127,8 @@ def _opened(folder: Path, images: tuple[str, ...], score_range: tuple[float, flo
         _refuse_foreign_scores(folder / SCORES_FILE)
         with written_whole(path) as beside:
             beside.write_text(as_line(COLUMNS), "utf-8", newline="")
+    elif not is_inside(path, folder):
+        raise DatasetError(f"{path}: links to a place outside its folder; copy the file into it")
     else:
         cut_torn_line(path)  # what a death left of it was never confirmed to its rater
     read = read_ratings(folder)

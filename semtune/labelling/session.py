@@ -71,8 +71,6 @@ class Labelling:
         Raises:
             ConfigError: If nobody can be called so.
         """
-        if not is_rater(rater):
-            raise ConfigError("a rater's name has 1 to 40 letters, digits, blanks, points and hyphens")
         with self._lock:
             return self._state(rater)
 
@@ -85,9 +83,9 @@ class Labelling:
         low, high = self.score_range
         if not (math.isfinite(score) and low <= score <= high):
             raise ConfigError(f"the score must be from {low:g} to {high:g}")
-        if self.state(rater).next != Next(frame, earlier):
-            raise ConfigError("this frame has been scored elsewhere meanwhile; load the page again")
         with self._lock:
+            if self._state(rater).next != Next(frame, earlier):
+                raise ConfigError("this frame has been scored elsewhere meanwhile; load the page again")
             self.book.add(self.images[frame], rater, score)
             return self._state(rater)
 
@@ -97,7 +95,6 @@ class Labelling:
         Raises:
             ConfigError: If there is none.
         """
-        self.state(rater)
         with self._lock:
             taken = self.book.take_back(rater)
             if taken is None:
@@ -113,6 +110,8 @@ class Labelling:
         return _picture(self.folder / self.images[frame])
 
     def _state(self, rater: str, taken_back: float | None = None) -> State:
+        if not is_rater(rater):
+            raise ConfigError("a rater's name has 1 to 40 letters, digits, blanks, points and hyphens")
         mine = [each.image for each in self.book.ratings if each.rater == rater]
         waiting = self._waiting(rater, mine)
         first, second = next(waiting, None), next(waiting, None)
@@ -164,6 +163,8 @@ def list_images(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         image = path.relative_to(folder).as_posix()
         plain = image.isprintable() and image == image.strip() and "\\" not in image
         (usable if plain and is_inside(path, folder) else others).append(image)
+    if not usable:
+        raise DatasetError(f"{folder}: {others[0]!r} has no usable name, or links out of the folder; copy it")
     return tuple(usable), tuple(others)
 
 
