@@ -129,7 +129,7 @@ def _take_in(standing: list[Rating], cells: Sequence[str]) -> str | None:
     if len(cells) != len(COLUMNS):
         return f"{len(cells)} cells, not {len(COLUMNS)}; correct or delete the line"
     image, rater, score, rated = (cell.strip() for cell in cells)
-    if not is_rater(rater) or not image:
+    if not is_rater(rater) or not image or not image.isprintable():
         return "names no image or no rater; correct or delete the line"
     if score:
         number = parse_number(score)

@@ -13,6 +13,7 @@ from pathlib import Path
 from semtune.dataset.conditions import CONDITIONS_FILE, read_conditions, write_conditions
 from semtune.dataset.faults import Fault
 from semtune.dataset.ratings import counted
+from semtune.errors import words_of
 from semtune.images import Frame, to_uint8
 from semtune.metadata import ControlParameters
 
@@ -82,7 +83,7 @@ def scales(folder: Path) -> dict[str, Counter[str]]:
     vendors = conditions.get("vendor", {})
     return {
         name: Counter(
-            f"{unit} of {vendors.get(image, 'an unknown vendor')}"
+            words_of(ValueError(f"{unit} of {vendors.get(image, 'an unknown vendor')}"), 60)
             for image, unit in conditions.get(f"{name}_unit", {}).items()
         )
         for name in SCALED
