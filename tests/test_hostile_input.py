@@ -145,7 +145,7 @@ def test_damaged_conditions(tmp_path):
 
     def read(path):
         said = [*map(str, scale_faults(path.parent)), *scales_in_words(scales(path.parent))]
-        raise DatasetError("; ".join([*said, "correct it"]))
+        raise DatasetError("; ".join(["scales", *said, "correct it"]))
 
     fuzz(tmp_path, "conditions.csv", whole, read)
 
