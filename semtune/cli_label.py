@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -55,9 +56,9 @@ def label(
         serve_page(labelling, port, rater, opened)
         scored = len({each.image for each in book.ratings} & set(images))
     facts = {"scored": scored, "frames": len(images), "scores": str(folder / "scores.csv")}
-    wider = "" if score_range == (0.0, 10.0) else f" --score-range {low:g} {high:g}"
-    nexts = f"semtune import {frames} DATASET --scores {folder / 'scores.csv'}{wider}"
-    nexts += "\nadd --field PATTERN where several frames show one place"
+    wider = () if score_range == (0.0, 10.0) else ("--score-range", f"{low:g}", f"{high:g}")
+    words = ("semtune", "import", str(frames), "DATASET", "--scores", str(folder / "scores.csv"), *wider)
+    nexts = f"{shlex.join(words)}\nadd --field PATTERN where several frames show one place"
     show(facts, as_json, f"{scored} of {len(images)} frames have a score; next:\n{nexts}")
 
 

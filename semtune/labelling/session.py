@@ -44,8 +44,6 @@ class State:
     """Scores to be given, repeats included."""
     next: Next | None
     """None where all is done."""
-    upcoming: int | None
-    """The frame after that, so that it can be fetched early."""
     unreadable: tuple[str, ...]
     """Files that are left out, each with the reason."""
     taken_back: float | None = None
@@ -114,9 +112,9 @@ class Labelling:
             raise ConfigError("a rater's name has 1 to 40 letters, digits, blanks, points and hyphens")
         mine = [each.image for each in self.book.ratings if each.rater == rater]
         waiting = self._waiting(rater, mine)
-        first, second = next(waiting, None), next(waiting, None)
-        if first and second and mine and first.image == mine[-1]:
-            first, second = second, first  # not the same frame twice running
+        first, second = next(waiting, None), next(waiting, None)  # the second is decoded early thereby
+        if second and first and mine and first.image == mine[-1]:
+            first = second  # not the same frame twice running
         numbers = {image: number for number, image in enumerate(self.images)}
         counts = Counter(mine)
         done = sum(counts[image] for image in self.images)
@@ -127,7 +125,6 @@ class Labelling:
             done,
             max(total, done),
             Next(numbers[first.image], counts[first.image]) if first else None,
-            numbers[second.image] if second else None,
             tuple(f"{image}: {why}" for image, why in self.unreadable.items()),
             taken_back,
         )

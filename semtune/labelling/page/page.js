@@ -61,7 +61,6 @@ function show(next) {
     frame.classList.add("waiting");
     frame.src = `frames/${state.next.frame}`;
   }
-  if (state.upcoming !== null) new Image().src = `frames/${state.upcoming}`;
   entry.focus();
   entry.select();
 }
