@@ -70,7 +70,7 @@ def test_every_frame_is_shown_once_and_a_share_of_them_once_more():
     assert sorted(each.image for each in shown if each.earlier == 0) == list(IMAGES)
     again = [each for each in shown if each.earlier]
     assert len({each.image for each in again}) == len(again) == 10
-    assert showings(IMAGES, "ann", 0.0) == [each for each in shown if not each.earlier]
+    assert list(showings(IMAGES, "ann", 0.0)) == [each for each in shown if not each.earlier]
 
 
 def test_a_repeat_comes_a_quarter_of_the_frames_later_and_not_as_a_block_at_the_end():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 _EARLY, _APART = 0.6, 0.25
@@ -23,7 +23,8 @@ class Showing(NamedTuple):
     """How often the rater has seen it before in this order: 0, or 1 for a repeat."""
 
 
-def showings(images: Sequence[str], rater: str, share: float) -> list[Showing]:
+@lru_cache(maxsize=16)  # asked for at every score
+def showings(images: tuple[str, ...], rater: str, share: float) -> tuple[Showing, ...]:
     """Every image once in random order, and a share of them once more, unannounced, later on.
 
     Args:
@@ -41,7 +42,7 @@ def showings(images: Sequence[str], rater: str, share: float) -> list[Showing]:
         room = 1 - _APART - places[image]
         later = places[image] + _APART + room * _draw(rater, image, "when")
         shown.append((later, Showing(image, 1)))
-    return [showing for _, showing in sorted(shown)]
+    return tuple(showing for _, showing in sorted(shown))
 
 
 def _draw(*of: str) -> float:
