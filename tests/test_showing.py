@@ -72,6 +72,23 @@ def test_without_a_champion_no_workspace_is_made(semtune, tmp_path):  # noqa: F8
     assert semtune("show", "nowhere").code == 1
 
 
+def test_scales_and_raters_are_told_to_machines_too(semtune, tmp_path):  # noqa: F811
+    (tmp_path / "raw").mkdir()
+    for seed in range(3):
+        zeiss(tmp_path / "raw" / f"{seed}.tif", seed)
+    scores = "image,score\n0.tif,5\n1.tif,6\n2.tif,7\n"
+    (tmp_path / "raw" / "scores.csv").write_text(scores)
+    rated = "".join(f"{seed}.tif,Ann,{5 + seed},2026-11-27T05:00:00Z\n" for seed in range(3))
+    (tmp_path / "raw" / "ratings.csv").write_text(f"image,rater,score,rated\n{rated}")
+    assert semtune("import", "raw", "data", "--scores", "raw/scores.csv", "--json").json["frames"] == 3
+    found = semtune("check", "data", "--json").json
+    assert found["scales"]["brightness"] == {"percent of zeiss": 3}
+    assert found["raters"]["raters"][0]["rater"] == "Ann"
+    text = semtune("check", "data").out
+    assert "brightness: percent of zeiss (3 frames)" in text
+    assert "rater Ann: 3 ratings of 3 frames, noise unknown (no frame was rated twice)" in text
+
+
 @pytest.mark.parametrize("content", [b"", b"no image"])
 def test_what_is_no_image_is_refused_in_one_line(semtune, tmp_path, content):  # noqa: F811
     (tmp_path / "a.png").write_bytes(content)

@@ -77,14 +77,16 @@ def write_recorded(
         write_conditions(folder, names, cells)
 
 
-def scales(folder: Path) -> dict[str, Counter[str]]:
+def scales(folder: Path) -> dict[str, dict[str, int]]:
     """On which scales brightness and contrast of a dataset's frames were recorded, with numbers of frames."""
     conditions = read_conditions(folder)
     vendors = conditions.get("vendor", {})
     return {
-        name: Counter(
-            words_of(ValueError(f"{unit} of {vendors.get(image, 'an unknown vendor')}"), 60)
-            for image, unit in conditions.get(f"{name}_unit", {}).items()
+        name: dict(
+            Counter(
+                words_of(ValueError(f"{unit} of {vendors.get(image, 'an unknown vendor')}"), 60)
+                for image, unit in conditions.get(f"{name}_unit", {}).items()
+            )
         )
         for name in SCALED
     }
