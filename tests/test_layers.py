@@ -32,6 +32,7 @@ LAYERS = {
     "events": 2,
     "nodes": 2,
     "files": 1,
+    "loopback": 1,
     "provenance": 1,
     "interruption": 1,
     "stopping": 1,
@@ -41,6 +42,7 @@ LAYERS = {
     "simulator": 3,
     "dataset": 3,
     "simulated_dataset": 4,
+    "labelling": 4,
     "training": 4,
     "start": 4,
     "score_maps": 2,
@@ -68,6 +70,7 @@ LAYERS = {
     "candidacy": 7,
     "display": 7,
     "workflow": 8,
+    "showing": 8,
     "cli": 9,
     "__main__": 10,
     "__init__": 0,
@@ -96,6 +99,8 @@ HOMES = {
     "onnxruntime": ("engines.exported",),
     "openvino": ("engines.exported",),
     "pyarrow": ("storage",),
+    "starlette": ("loopback", "labelling"),
+    "uvicorn": ("labelling",),
     "cv2": ("images", "autofocus", "simulator"),
 }
 

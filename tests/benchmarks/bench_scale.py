@@ -189,6 +189,7 @@ def searched(workspace: Workspace, folder: SearchFolder, trials: int, uri: str |
 
     from semtune.display import SearchDisplay
     from semtune.search.cluster import connected
+    from semtune.search.depot import TrialFiles
     from semtune.search.director import Director
     from semtune.search.driver import Resources, run
     from semtune.services import tracked
@@ -221,7 +222,7 @@ def searched(workspace: Workspace, folder: SearchFolder, trials: int, uri: str |
     meter = Meter(trials, account)
     with connected(None), display:
         heard.append(meter)
-        run(director, task_of, Resources(), folder.trials, trainable=nothing.Nothing)
+        run(director, task_of, Resources(), TrialFiles(folder.trials), trainable=nothing.Nothing)
         meter.mark("finals")
     emit(SearchClosed(state="finished"))
     start = time.process_time(), time.perf_counter()
