@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from semtune import cli_champion, cli_data, cli_focus, cli_reproduce
+from semtune import cli_champion, cli_data, cli_focus, cli_reproduce, cli_serving
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -237,6 +237,7 @@ def report(
 app.add_typer(cli_data.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_champion.app)
+app.add_typer(cli_serving.app)
 app.add_typer(cli_reproduce.app)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semtune.config import Hyperparameters
@@ -23,6 +25,7 @@ from semtune.engines.choice import (
     surroundings,
     write_trials,
 )
+from semtune.engines.exported import as_onnx
 from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.images import Frame, crop_data_bar, read_frame, to_uint8
 from semtune.metadata import ControlParameters, read_control_parameters
@@ -38,7 +41,6 @@ AUTO = "auto"
 """In place of an engine's name: the one that is done first."""
 _RACES = "engines.json"
 """Beside the weights: how the engines did on the machines that used them."""
-_SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,22 @@ class Scorer:
             score_crops=self.engine.score_crops,
         )
 
+    def score_crops(self, crops: NDArray[np.uint8], controls: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score crops as the network does, not clipped, shape (batch,).
+
+        Args:
+            crops: Grey levels, shape (batch, 1, crop, crop).
+            controls: Control parameters, NaN where missing, shape (batch, controls).
+        """
+        scores = self.engine.score_crops(
+            torch.from_numpy(crops).to(self._device), torch.from_numpy(controls).to(self._device)
+        )
+        return scores.float().cpu().numpy()
+
+    def as_onnx(self) -> bytes:
+        """The network as an ONNX model with the inputs `crops` and `controls`, for any batch."""
+        return as_onnx(copy.deepcopy(self.network).cpu(), self._example_crops().cpu())
+
     def score_file(self, path: Path, given: Mapping[str, float]) -> ScoredFrame:
         """Score an image file; control parameters that are not given are read from the vendor's metadata.
 
@@ -257,25 +275,6 @@ def score_files(
 def on_one_thread() -> None:
     """Let torch compute on one thread from now on, where processes share the cores."""
     torch.set_num_threads(1)
-
-
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """List the images among files and folders, folders searched through, in order of name.
-
-    Raises:
-        DatasetError: If a path does not exist, or no image is found.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DatasetError(f"{path}: no such file or folder; check the path")
-        images = (each for each in path.rglob("*") if each.suffix.lower() in _SUFFIXES and each.is_file())
-        found += sorted(images) if path.is_dir() else [path]
-    if not found:
-        raise DatasetError(
-            f"{', '.join(map(str, paths))}: no images there; give {', '.join(sorted(_SUFFIXES))}"
-        )
-    return found
 
 
 def _frame_of(path: Path, found: ControlParameters) -> Frame:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
+from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
 from semtune.exhibits import facts_of, material_of, predictions_of
 from semtune.journal import Event, SearchOpened, read_record
@@ -39,6 +40,7 @@ from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
+    from semtune.export import Exported, Precision
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.summary import FocusReport
     from semtune.reproduction import Reproduction
@@ -192,7 +194,8 @@ def score(
 ) -> tuple[int, list[ScoredFrame]]:
     """Score images with the champion; returns its version and the scores."""
     from semtune.candidacy import load_champion
-    from semtune.scoring import image_files, score_files
+    from semtune.images.listing import image_files
+    from semtune.scoring import score_files
 
     files = image_files(paths)
     version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
@@ -201,6 +204,33 @@ def score(
             "champion version %d learnt from simulated scores: a starting point, no specialist", version
         )
     return version, score_files(scorer, files, controls, engine)
+
+
+def export(
+    workspace: Workspace, asked: str, out: Path, precision: Precision, tracking_uri: str | None
+) -> Exported:
+    """Export a scorer for a computer without semtune, checked on the test frames of its search."""
+    from semtune import __version__
+    from semtune.candidacy import find_weights
+    from semtune.export import export as write_export
+    from semtune.export.evidence import Model
+    from semtune.scoring import Scorer
+    from semtune.training.checkpoint import read_facts
+
+    found = find_weights(workspace, asked, lambda: open_store(workspace, tracking_uri))
+    folder = workspace.existing(found.search)
+    plan = read_plan(folder.plan)
+    ensure_frames(plan, workspace.frames)
+    samples = read_samples(folder.samples)
+    if read_facts(found.path).get("dataset_digest") != samples.digest:
+        raise SearchError(
+            f"{found.source} was trained in another search {found.search!r} than this workspace's; "
+            "export it where it was searched"
+        )
+    source = f"{found.source} ({found.search}/{found.trial})" if found.version else found.source
+    frames = open_frames(workspace.frames, samples.digest)
+    model = Model(Scorer.from_weights(found.path), source, samples, frames)
+    return write_export(model, out, precision, __version__)
 
 
 def focus(

@@ -58,6 +58,7 @@ LAYERS = {
     "changes": 7,
     "session": 7,
     "candidacy": 7,
+    "export": 6,
     "display": 7,
     "workflow": 8,
     "cli": 9,
@@ -85,8 +86,8 @@ HOMES = {
     ),
     "triton": ("autofocus.kernels",),
     "torchvision": ("networks",),
-    "onnxruntime": ("engines.exported",),
-    "openvino": ("engines.exported",),
+    "onnxruntime": ("engines.exported", "export.score_frame"),
+    "openvino": ("engines.exported", "export.score_frame"),
     "cv2": ("images", "autofocus", "simulator"),
 }
 
