@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
-from semtune import cli
+from semtune import cli, cli_search
 from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds
 from semtune.errors import ConfigError
 from semtune.journal import SearchClosed, SearchOpened, TrialEnded
@@ -474,4 +474,4 @@ def test_a_heartbeat_that_would_kill_every_trial_is_refused():
 
 def test_a_retry_says_what_it_wants_to_be_told(tmp_path):
     with pytest.raises(ConfigError, match="say which trials are to run again: --failed"):
-        cli.retry("one", workspace=tmp_path)
+        cli_search.retry("one", workspace=tmp_path)

@@ -1,0 +1,55 @@
+"""Commands that look at searches: list them, and report what they found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from semtune.cli_options import HERE, BesideOption, JsonOption, WorkspaceOption, cell, workspace_at
+
+app = typer.Typer()
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> None:
+    """List the searches of the workspace."""
+    from semtune import workflow
+
+    searches = workflow.list_searches(workspace_at(workspace))
+    if as_json:
+        typer.echo(json.dumps(searches))
+        return
+    from semtune.display import print_table
+
+    headers = (
+        "name", "state", "trials", "finished", "epochs", "frames trained", "seconds", "best validation RMSE",
+        "split",
+    )  # fmt: skip
+    print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
+    beside: BesideOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Compare the networks of a search with every baseline: Table 1."""
+    from semtune import exhibits, workflow
+
+    table = workflow.report(workspace_at(workspace), name, beside)
+    written = exhibits.write_report(table, out or [], figures)
+    if as_json:
+        typer.echo(exhibits.report_as(table, ".json"), nl=False)
+        return
+    from semtune.display import print_comparison
+
+    print_comparison(table)
+    for path in written:
+        typer.echo(f"-> {path}")

@@ -1,0 +1,206 @@
+"""Commands that work on a search: start it, go on with it, run its failed trials again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from semtune.cli_options import (
+    HERE,
+    AddressOption,
+    BudgetOption,
+    CompileOption,
+    ConcurrentOption,
+    FailuresOption,
+    GpusOption,
+    HeartbeatOption,
+    JsonOption,
+    LongerOption,
+    SeedsOption,
+    SplitOption,
+    TrialsOption,
+    UriOption,
+    WorkspaceOption,
+    explanation,
+    parse_gpus,
+    parse_heartbeat,
+    parse_seconds,
+    show,
+    workspace_at,
+)
+from semtune.errors import ConfigError
+from semtune.workspace import Workspace
+
+if TYPE_CHECKING:
+    from semtune import workflow
+    from semtune.changes import Changes
+    from semtune.journal import Event
+    from semtune.session import Outcome
+
+app = typer.Typer()
+
+
+@app.command()
+def search(
+    space: Annotated[str, typer.Argument(help="YAML file, or table1, quick or full.")],
+    data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    name: Annotated[str, typer.Option(help="Name of the search.")],
+    trials: TrialsOption = None,
+    seeds: SeedsOption = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every architecture.")] = None,
+    crop: Annotated[int | None, typer.Option(min=64, max=480, help="Side of the crops, pixels.")] = None,
+    concurrent: ConcurrentOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of split, sampler and trials.")] = None,
+    time_budget: BudgetOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
+    ] = "auto",
+    compilation: CompileOption = "auto",
+    start: Annotated[
+        str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
+    ] = None,
+    split: SplitOption = "field",
+    leave_out_faulty: Annotated[
+        bool, typer.Option(help="Search without the frames that have faults.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option(help="Check and explain; start nothing.")] = False,
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Search for the best network: Ray Tune schedules, Optuna proposes, ASHA stops, MLflow keeps."""
+    from semtune import workflow
+    from semtune.planning import SearchRequest
+    from semtune.search.driver import Resources
+
+    request = SearchRequest(
+        space,
+        data,
+        name,
+        hyperparameters={"epochs": epochs, "crop": crop},
+        settings={"trials": trials, "seed": seed, "max_failures": max_failures, "seeds": seeds},
+        precision=precision,
+        compilation=compilation,
+        leave_out_faulty=leave_out_faulty,
+        start=start,
+        split=split,
+    )
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
+    place = workspace_at(workspace)
+    if dry_run:
+        facts = workflow.explain(place, request, tracking_uri)
+        show(facts, as_json, explanation(facts))
+        return
+    outcome = _observed(
+        place, name, as_json, lambda observe: workflow.search(place, request, conditions, observe)
+    )
+    _conclude(outcome, name, as_json)
+
+
+@app.command()
+def resume(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    trials: TrialsOption = None,
+    seeds: SeedsOption = None,
+    epochs: LongerOption = None,
+    concurrent: ConcurrentOption = None,
+    time_budget: BudgetOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
+    from semtune import workflow
+    from semtune.changes import Changes
+    from semtune.search.driver import Resources
+
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
+    conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
+    _go_on(workspace, name, Changes(trials, epochs, max_failures, seeds), conditions, as_json)
+
+
+@app.command()
+def retry(
+    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    failed: Annotated[bool, typer.Option("--failed", help="Every failed trial.")] = False,
+    concurrent: ConcurrentOption = None,
+    max_failures: FailuresOption = None,
+    heartbeat: HeartbeatOption = "10m",
+    gpus_per_trial: GpusOption = "auto",
+    address: AddressOption = None,
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Run failed trials again from their start, each under a new name, and go on with the search."""
+    from semtune import workflow
+    from semtune.changes import Changes
+    from semtune.search.driver import Resources
+
+    if not failed:
+        raise ConfigError("say which trials are to run again: --failed")
+    resources = Resources(
+        concurrent, parse_gpus(gpus_per_trial), address, heartbeat=parse_heartbeat(heartbeat)
+    )
+    conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
+    _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
+
+
+def _go_on(
+    workspace: Path, name: str, changes: Changes, conditions: workflow.Conditions, as_json: bool
+) -> None:
+    """Take a search up again, and say how it ended."""
+    from semtune import workflow
+
+    place = workspace_at(workspace)
+    outcome = _observed(
+        place, name, as_json, lambda observe: workflow.resume(place, name, changes, conditions, observe)
+    )
+    _conclude(outcome, name, as_json)
+
+
+def _observed(
+    place: Workspace, name: str, as_json: bool, work: Callable[[Callable[[Event], None]], Outcome]
+) -> Outcome:
+    """Run a search under the display that fits."""
+    from semtune.display import SearchDisplay, print_event_as_json
+
+    if as_json:
+        out = sys.stdout
+        with redirect_stdout(sys.stderr):  # Ray prints what it finds remarkable, such as a worker's death
+            return work(partial(print_event_as_json, out))
+    with SearchDisplay(place.search(name)) as display:
+        return work(display)
+
+
+def _conclude(outcome: Outcome, name: str, as_json: bool) -> None:
+    """Say how a search ended and what comes next; an interrupted or failed one exits with 1."""
+    why = f"{outcome.message}; " if outcome.message else ""
+    nexts = {
+        "finished": f"`semtune report {name}` compares, `semtune promote {name}` makes the best the champion",
+        "interrupted": f"{why}`semtune resume {name}` goes on",
+        "failed": f"{why}`semtune retry {name} --failed` runs them again, --max-failures N bears more",
+    }
+    facts = {"search": name, "state": outcome.state, "message": outcome.message}
+    show(facts, as_json, f"search {name} {outcome.state}: {nexts[outcome.state]}")
+    if outcome.state != "finished":
+        raise typer.Exit(1)
