@@ -29,6 +29,7 @@ LAYERS = {
     "predictions": 2,
     "events": 2,
     "files": 1,
+    "loopback": 1,
     "provenance": 1,
     "interruption": 1,
     "engines": 3,
@@ -88,6 +89,8 @@ HOMES = {
     "torchvision": ("networks",),
     "onnxruntime": ("engines.exported", "export.score_frame"),
     "openvino": ("engines.exported", "export.score_frame"),
+    "starlette": ("loopback", "labelling"),
+    "uvicorn": ("labelling",),
     "cv2": ("images", "autofocus", "simulator"),
 }
 
