@@ -1,16 +1,61 @@
-"""Commands that bring a scorer to where frames are recorded."""
+"""Commands of the champion in use: on this computer and on the microscope's."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, show, workspace_at
+from semtune.cli_options import (
+    HERE,
+    JsonOption,
+    UriOption,
+    WorkspaceOption,
+    parse_controls,
+    show,
+    workspace_at,
+)
+
+if TYPE_CHECKING:
+    from semtune.scoring import ScoredFrame
+    from semtune.watching import Unreadable
 
 app = typer.Typer()
+
+
+@app.command()
+def score(
+    frames: Annotated[list[Path] | None, typer.Argument(help="Image files and folders.")] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="Folder whose frames are scored as they are saved; Ctrl-C ends it.")
+    ] = None,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="With --watch: the frames that are there already, too.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="CSV file to which the scores are added.")] = None,
+    controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
+    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Score images with the champion; control parameters not given are read from the vendor's metadata."""
+    if bool(frames) == bool(watch) or (existing and not watch):
+        raise typer.BadParameter("give image files and folders, or --watch FOLDER [--existing]")
+    from semtune import deployment
+
+    given, place = parse_controls(controls), workspace_at(workspace)
+    if watch:
+        _tell_each(deployment.watch(place, watch, given, tracking_uri, engine, existing, out), watch, as_json)
+        return
+    version, scored = deployment.score(place, frames or [], given, tracking_uri, engine, out)
+    facts = [_facts(version, each) for each in scored]
+    show(facts, as_json, "\n".join(_line(each) for each in scored))
 
 
 @app.command()
@@ -26,9 +71,9 @@ def export(
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Write a scorer for a computer without semtune: ONNX model, one-file program, README, checks."""
-    from semtune import workflow
+    from semtune import deployment
 
-    done = workflow.export(workspace_at(workspace), model, out, precision, tracking_uri)
+    done = deployment.export(workspace_at(workspace), model, out, precision, tracking_uri)
     parity, loss = done.parity, done.loss
     lines = [
         f"{len(done.files)} files for {done.engine} in {done.precision} -> {done.out}",
@@ -41,3 +86,35 @@ def export(
         )
     facts = {**asdict(done), "out": str(done.out)}
     show(facts, as_json, "\n".join(lines))
+
+
+def _tell_each(scored: Iterable[tuple[int, ScoredFrame | Unreadable]], folder: Path, as_json: bool) -> None:
+    """Print each frame as it comes, until Ctrl-C."""
+    told = 0
+    typer.echo(f"watching {folder}; Ctrl-C ends it", err=True)
+    with suppress(KeyboardInterrupt):
+        for version, each in scored:
+            typer.echo(json.dumps(_facts(version, each)) if as_json else _line(each))
+            told += 1
+    typer.echo(f"{told} frames", err=True)
+
+
+def _facts(version: int, told: ScoredFrame | Unreadable) -> dict[str, Any]:
+    """A frame for machines: its score, or `refused` and why."""
+    from semtune.watching import Unreadable
+
+    if isinstance(told, Unreadable):
+        return {"frame": told.frame, "refused": told.reason, "model_version": version}
+    return {
+        "frame": told.frame, "score": told.score, "model_version": version, "controls": told.controls,
+        "missing": list(told.missing), "engine": told.engine,
+    }  # fmt: skip
+
+
+def _line(told: ScoredFrame | Unreadable) -> str:
+    from semtune.watching import Unreadable
+
+    if isinstance(told, Unreadable):
+        return f"     -  {told.frame}  ({told.reason.removeprefix(f'{told.frame}: ')})"
+    missing = f"  (missing: {', '.join(told.missing)})" if told.missing else ""
+    return f"{told.score:6.2f}  {told.frame}{missing}"

@@ -39,6 +39,7 @@ from semtune.training.predict import cut_tiles, predict
 
 AUTO = "auto"
 """In place of an engine's name: the one that is done first."""
+_ENDLESS = 1_000_000
 _RACES = "engines.json"
 """Beside the weights: how the engines did on the machines that used them."""
 
@@ -55,6 +56,15 @@ class ScoredFrame:
     """Control parameters that the scorer was trained with and that nobody gave."""
     engine: str
     """What computed it, and in which precision."""
+
+
+@dataclass(frozen=True)
+class ReadFrame:
+    """A frame without its data bar, and the control parameters that are known of it."""
+
+    path: str
+    frame: Frame
+    controls: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -128,9 +138,13 @@ class Scorer:
             self, engine=prepare_engine(best.engine, self.network, self._example_crops(), bfloat16)
         )
 
+    def lasting(self, engine: str = AUTO) -> Scorer | None:
+        """The same scorer for frames without end, on an engine by name or on the fastest; None as above."""
+        return self.for_frames(_ENDLESS) if engine == AUTO else self.on(engine)
+
     def on_fastest(self, frame: Frame) -> Scorer:
         """The same scorer on the engine that wins a race over one frame; the outcome is kept."""
-        pixels = _pixels([to_uint8(frame)]).to(self._device)
+        pixels = FramePixels.stacked([to_uint8(frame)]).to(self._device)
         crops = cut_tiles(pixels, 0, self.settings.crop, self.settings.tiles)
         controls = self.network.control_mean.expand(len(crops), -1)
         low, high = self.score_range
@@ -160,7 +174,7 @@ class Scorer:
         known = np.array([self._known(each) for each in controls], np.float32).reshape(len(frames), -1)
         return predict(
             self.network,
-            _pixels([to_uint8(frame) for frame in frames]).to(self._device),
+            FramePixels.stacked([to_uint8(frame) for frame in frames]).to(self._device),
             np.arange(len(frames)),
             torch.from_numpy(known).to(self._device),
             crop=self.settings.crop,
@@ -192,16 +206,23 @@ class Scorer:
             DatasetError: If the image cannot be read.
             MetadataError: If its metadata are damaged.
         """
+        return self.score_read(self.read_file(path, given))
+
+    def read_file(self, path: Path, given: Mapping[str, float]) -> ReadFrame:
+        """Read what `score_file` scores; errors as there."""
         found = read_control_parameters(path)
-        known = {**self._recorded(found), **given}
-        frame = _frame_of(path, found)
+        frame = crop_data_bar(read_frame(path), found.data_bar_rows)
+        return ReadFrame(str(path), frame, {**self._recorded(found), **given})
+
+    def score_read(self, read: ReadFrame) -> ScoredFrame:
+        """Score a frame that `read_file` read."""
         try:
-            score = self.score(frame, known)
+            score = self.score(read.frame, read.controls)
         except DatasetError as error:
-            raise DatasetError(f"{path}: {error}") from None
-        missing = tuple(name for name in self.control_parameters if name not in known)
+            raise DatasetError(f"{read.path}: {error}") from None
+        missing = tuple(name for name in self.control_parameters if name not in read.controls)
         engine = f"{self.engine.name}, {self.engine.precision}"
-        return ScoredFrame(str(path), round(score, 3), known, missing, engine)
+        return ScoredFrame(read.path, round(score, 3), read.controls, missing, engine)
 
     @property
     def _device(self) -> torch.device:
@@ -268,25 +289,10 @@ def score_files(
     start = time.perf_counter()
     scored = [scorer.score_file(paths[0], given)]
     if known is None and race_pays(len(paths) - 1, time.perf_counter() - start):
-        scorer = scorer.on_fastest(_frame_of(paths[0], read_control_parameters(paths[0])))
+        scorer = scorer.on_fastest(scorer.read_file(paths[0], given).frame)
     return scored + [scorer.score_file(path, given) for path in paths[1:]]
 
 
 def on_one_thread() -> None:
     """Let torch compute on one thread from now on, where processes share the cores."""
     torch.set_num_threads(1)
-
-
-def _frame_of(path: Path, found: ControlParameters) -> Frame:
-    return crop_data_bar(read_frame(path), found.data_bar_rows)
-
-
-def _pixels(frames: Sequence[np.ndarray]) -> FramePixels:
-    sizes = np.array([frame.shape for frame in frames], np.int64)
-    ends = np.cumsum(sizes[:, 0] * sizes[:, 1])
-    return FramePixels(
-        torch.from_numpy(np.concatenate([frame.reshape(-1) for frame in frames])),
-        torch.from_numpy(ends - sizes[:, 0] * sizes[:, 1]),
-        torch.from_numpy(sizes[:, 0].copy()),
-        torch.from_numpy(sizes[:, 1].copy()),
-    )

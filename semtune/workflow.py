@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
-from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
 from semtune.exhibits import facts_of, material_of, predictions_of
 from semtune.journal import Event, SearchOpened, read_record
@@ -40,12 +38,10 @@ from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
-    from semtune.export import Exported, Precision
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.summary import FocusReport
     from semtune.reproduction import Reproduction
     from semtune.results import EpochResult
-    from semtune.scoring import ScoredFrame
     from semtune.search.driver import Resources
 
 Observer = Callable[[Event], None]
@@ -183,54 +179,6 @@ def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: st
 def rollback(workspace: Workspace, tracking_uri: str | None) -> tuple[int, int]:
     """Give the alias back to the champion before; returns (version that was, version that is)."""
     return roll_back(open_store(workspace, tracking_uri))
-
-
-def score(
-    workspace: Workspace,
-    paths: Sequence[Path],
-    controls: Mapping[str, float],
-    tracking_uri: str | None,
-    engine: str = "auto",
-) -> tuple[int, list[ScoredFrame]]:
-    """Score images with the champion; returns its version and the scores."""
-    from semtune.candidacy import load_champion
-    from semtune.images.listing import image_files
-    from semtune.scoring import score_files
-
-    files = image_files(paths)
-    version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
-    if scorer.dataset_origin == "simulated":
-        _LOG.warning(
-            "champion version %d learnt from simulated scores: a starting point, no specialist", version
-        )
-    return version, score_files(scorer, files, controls, engine)
-
-
-def export(
-    workspace: Workspace, asked: str, out: Path, precision: Precision, tracking_uri: str | None
-) -> Exported:
-    """Export a scorer for a computer without semtune, checked on the test frames of its search."""
-    from semtune import __version__
-    from semtune.candidacy import find_weights
-    from semtune.export import export as write_export
-    from semtune.export.evidence import Model
-    from semtune.scoring import Scorer
-    from semtune.training.checkpoint import read_facts
-
-    found = find_weights(workspace, asked, lambda: open_store(workspace, tracking_uri))
-    folder = workspace.existing(found.search)
-    plan = read_plan(folder.plan)
-    ensure_frames(plan, workspace.frames)
-    samples = read_samples(folder.samples)
-    if read_facts(found.path).get("dataset_digest") != samples.digest:
-        raise SearchError(
-            f"{found.source} was trained in another search {found.search!r} than this workspace's; "
-            "export it where it was searched"
-        )
-    source = f"{found.source} ({found.search}/{found.trial})" if found.version else found.source
-    frames = open_frames(workspace.frames, samples.digest)
-    model = Model(Scorer.from_weights(found.path), source, samples, frames)
-    return write_export(model, out, precision, __version__)
 
 
 def focus(
