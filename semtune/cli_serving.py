@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -17,9 +20,11 @@ from semtune.cli_options import (
     UriOption,
     WorkspaceOption,
     parse_controls,
+    parse_seconds,
     show,
     workspace_at,
 )
+from semtune.errors import ConfigError
 
 if TYPE_CHECKING:
     from semtune.scoring import ScoredFrame
@@ -86,6 +91,55 @@ def export(
         )
     facts = {**asdict(done), "out": str(done.out)}
     show(facts, as_json, "\n".join(lines))
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than loopback want a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0: a free one.")] = 8000,
+    token_file: Annotated[
+        Path | None, typer.Option(help="File with the token that requests must send.")
+    ] = None,
+    max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Of a request.")] = 32,
+    timeout: Annotated[str, typer.Option(help="For a request to arrive, and to be answered.")] = "30s",
+    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
+    tracking_uri: UriOption = None,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Answer HTTP requests with the champion's scores, on the loopback address; Ctrl-C ends it."""
+    if not all(map(find_spec, ("fastapi", "uvicorn", "swagger_ui_bundle"))):
+        raise ConfigError("`semtune serve` needs more packages: pip install 'semtune[serve]'")
+    from semtune import deployment
+    from semtune.serving.server import ServerSettings
+
+    settings = ServerSettings(
+        host,
+        port,
+        read_token(token_file),
+        max_megabytes * 2**20,
+        parse_seconds(timeout, "--timeout") or 30.0,
+        engine,
+    )
+
+    def opened(address: str) -> None:
+        text = f"scores on {address}/score, their description on {address}/docs; Ctrl-C ends it"
+        show({"address": address}, as_json, text)
+        sys.stdout.flush()
+
+    deployment.serve(workspace_at(workspace), settings, tracking_uri, opened)
+
+
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of SEMTUNE_TOKEN; None where neither is given."""
+    if file is None:
+        return os.environ.get("SEMTUNE_TOKEN") or None
+    try:
+        return file.read_text("ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"--token-file {file}: cannot be read ({error})") from None
 
 
 def _tell_each(scored: Iterable[tuple[int, ScoredFrame | Unreadable]], folder: Path, as_json: bool) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from semtune import __version__
 from semtune.candidacy import find_weights, load_champion
@@ -22,6 +23,9 @@ from semtune.training.checkpoint import read_facts
 from semtune.training.samples import read_samples
 from semtune.watching import Unreadable, Watch, scored_as_saved
 from semtune.workspace import Workspace
+
+if TYPE_CHECKING:
+    from semtune.serving.server import ServerSettings
 
 _LOG = logging.getLogger("semtune")
 
@@ -56,13 +60,24 @@ def watch(
     """Score the frames of a folder as they are saved, for ever; yields the champion's version with each."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder; check the path")
+    frames = Watch(folder, existing)  # before the seconds that loading takes
     version, scorer = champion(workspace, tracking_uri)
     rows = open_rows(out, version, scorer.control_parameters) if out else None
-    frames = Watch(folder, existing, rows.known if rows else frozenset())
+    frames.leave_out(rows.known if rows else ())
     for each in scored_as_saved(scorer, frames, controls, engine):
         if rows and isinstance(each, ScoredFrame):
             rows.add([each])
         yield version, each
+
+
+def serve(
+    workspace: Workspace, settings: ServerSettings, tracking_uri: str | None, opened: Callable[[str], None]
+) -> None:
+    """Answer HTTP with the champion's scores until the process is interrupted."""
+    from semtune.serving.server import serve as answer  # what `semtune[serve]` brings comes in here
+
+    version, scorer = champion(workspace, tracking_uri)
+    answer(scorer, version, settings, __version__, opened)
 
 
 def champion(workspace: Workspace, tracking_uri: str | None) -> tuple[int, Scorer]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,15 +42,18 @@ class Watch:
     Args:
         folder: Looked through with all folders in it.
         existing: Whether the frames that are there already are told too.
-        known: Frames that are not told as they are, by their path.
     """
 
-    def __init__(self, folder: Path, existing: bool = False, known: frozenset[str] = frozenset()) -> None:
+    def __init__(self, folder: Path, existing: bool = False) -> None:
         self._folder = folder
         self._seen: dict[Path, tuple[Stamp, float]] = {}
         """Every file with its stamp and since when it has had it."""
-        there = self._look()
-        self._done = {path: stamp for path, stamp in there.items() if not existing or str(path) in known}
+        self._first = self._look()
+        self._done = {} if existing else dict(self._first)
+
+    def leave_out(self, known: Collection[str]) -> None:
+        """Tell nothing of these frames unless they are saved anew; they are named by their paths."""
+        self._done |= {path: stamp for path, stamp in self._first.items() if str(path) in known}
 
     def settled(self, now: float) -> list[tuple[Path, float]]:
         """Frames that have not changed since the last look, and for how many seconds; oldest first.
@@ -69,6 +73,13 @@ class Watch:
         ]
         return sorted(waiting, key=lambda each: (self._seen[each[0]][0].modified, each[0]))
 
+    def is_still(self, path: Path) -> bool:
+        """Whether a frame is what it was at the last look."""
+        try:
+            return _stamp(path) == self._seen[path][0]
+        except OSError:
+            return False
+
     def done(self, path: Path) -> None:
         """Tell no more of a frame unless it changes."""
         self._done[path] = self._seen[path][0]
@@ -79,12 +90,14 @@ class Watch:
             for name in names:
                 path = Path(folder, name)
                 if path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                    try:
-                        facts = path.stat()
-                    except OSError:  # gone, or not let in yet
-                        continue
-                    found[path] = Stamp(facts.st_size, facts.st_mtime_ns)
+                    with suppress(OSError):  # gone, or not let in yet
+                        found[path] = _stamp(path)
         return found
+
+
+def _stamp(path: Path) -> Stamp:
+    facts = path.stat()
+    return Stamp(facts.st_size, facts.st_mtime_ns)
 
 
 def scored_as_saved(
@@ -114,6 +127,8 @@ def scored_as_saved(
                 if quiet >= PATIENCE:
                     frames.done(path)
                     yield Unreadable(str(path), str(error))
+                continue
+            if not frames.is_still(path):  # written to while it was read
                 continue
             frames.done(path)
             yield scored

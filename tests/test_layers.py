@@ -62,6 +62,7 @@ LAYERS = {
     "export": 6,
     "score_rows": 6,
     "watching": 6,
+    "serving": 6,
     "display": 7,
     "workflow": 8,
     "deployment": 8,
@@ -92,8 +93,9 @@ HOMES = {
     "torchvision": ("networks",),
     "onnxruntime": ("engines.exported", "export.score_frame"),
     "openvino": ("engines.exported", "export.score_frame"),
-    "starlette": ("loopback", "labelling"),
-    "uvicorn": ("labelling",),
+    "starlette": ("loopback", "labelling", "serving"),
+    "uvicorn": ("labelling", "serving"),
+    "fastapi": ("serving",),
     "cv2": ("images", "autofocus", "simulator"),
 }
 
