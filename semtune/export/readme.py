@@ -53,13 +53,14 @@ From Python:
     scorer = Scorer()
     scorer.score(crop_data_bar(read_frame("frame.tif")))
 
-Control parameters are what the operator sets. Give those that you know, in the units of the training data;
-others count as missing, which costs accuracy. Mean and standard deviation in training, beyond thrice of
+Control parameters are what the operator sets. Give those that you know, in the units of the training
+data; others count as missing, which costs accuracy. Mean and standard deviation in training, beyond thrice of
 which the network has seen nothing:
 
 {controls}
 
-Give them by --controls: this program does not read them from the vendor's metadata, as `semtune score` does.
+Give them by --controls: this program does not read them from the vendor's metadata, as `semtune score`
+does.
 
 Frames: grey, 8 or 16 bits (16 bits are divided by 257), at least {crop} x {crop} pixels, neither rescaled nor
 sharpened. A burned-in data bar is looked for and left out; --data-bar 64 leaves out 64 rows whatever is
@@ -91,8 +92,9 @@ What is in the folder
   SHA256SUMS        of all these files; `python score_frame.py --check` compares, or
                     `sha256sum --check SHA256SUMS`, or `certutil -hashfile model.onnx SHA256`
 
-The weights are yours: semtune's licence makes no claim on what you trained. {licences}
-and Pillow (MIT-CMU) are not in the folder; pip brings them with their licences.
+The weights are yours: semtune's licence makes no claim on what you trained.
+{licences} and Pillow (MIT-CMU) are not in the folder;
+pip brings them with their licences.
 
 
 How it was checked
