@@ -31,7 +31,7 @@ Install
 
    then copy the folder wheels into this one, and here
 
-       python -m pip install -r requirements.txt --no-index --find-links wheels
+       python -m pip install -r requirements.txt --no-index -f wheels
 
 3. See whether all is as it was exported:
 
