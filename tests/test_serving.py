@@ -233,3 +233,12 @@ def test_other_addresses_want_a_token(scorer, host):
 def test_a_short_token_is_refused(scorer):
     with pytest.raises(ConfigError, match="the token has under 16 characters"):
         serve(scorer, 1, ServerSettings(token="secret"), "0.1.0", lambda address: None)
+
+
+def test_a_large_request_below_the_limit_reaches_the_reader(app):
+    status, told = asked(app, "POST", "/score", b"\x89PNG\r\n\x1a\n" + bytes(20_000_000))
+    assert status == 422
+    assert "image" in told["refused"]
+    status, told = asked(app, "POST", "/score/batch", batch((bytes(15_000_000), {})), JSON)
+    assert status == 422
+    assert told["refused"].startswith("frames[0]: ")
