@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from semtune import cli_champion, cli_data, cli_focus, cli_reproduce, cli_results, cli_search, cli_serving
+from semtune import (
+    cli_champion,
+    cli_data,
+    cli_focus,
+    cli_label,
+    cli_reproduce,
+    cli_results,
+    cli_search,
+    cli_serving,
+)
 from semtune.cli_options import say_version
 from semtune.environment import quiet_environment
 from semtune.errors import SemtuneError
@@ -39,6 +48,7 @@ def main(
 app.add_typer(cli_search.app)
 app.add_typer(cli_results.app)
 app.add_typer(cli_data.app)
+app.add_typer(cli_label.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_champion.app)
 app.add_typer(cli_serving.app)

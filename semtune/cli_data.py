@@ -54,12 +54,15 @@ def import_(
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
     scores: Annotated[Path, typer.Option(help="CSV: image, score; specimen, field, control parameters.")],
     score_range: Annotated[tuple[float, float], typer.Option(help="Lowest and highest score.")] = (0.0, 10.0),
+    field: Annotated[
+        str | None, typer.Option(help="Regular expression that finds the field in an image's path.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Build a dataset from a laboratory's frames and scores."""
     from semtune.dataset.importing import import_frames
 
-    summary = import_frames(frames, folder, scores, score_range)
+    summary = import_frames(frames, folder, scores, score_range, field_pattern=field)
     text = [f"{summary.frames} frames of {summary.fields} fields -> {folder}"]
     text.append(f"data bars cropped: {summary.data_bars_cropped}")
     show(asdict(summary), as_json, "\n".join([*text, *summary.notes]))
@@ -69,9 +72,12 @@ def import_(
 def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: JsonOption = False) -> None:
     """Name every fault of a dataset, with file and line; exits 1 if there is one."""
     from semtune.dataset.checks import check as check_dataset
+    from semtune.dataset.raters import raters_in_words
+    from semtune.dataset.recorded import scales_in_words
 
     result = check_dataset(folder)
     lines = [f"{fault.severity}: {fault}" for fault in result.faults]
+    lines += [*scales_in_words(result.scales), *(raters_in_words(result.raters) if result.raters else ())]
     lines.append(f"{result.frames} frames, {result.fields} fields, digest {result.digest or 'unknown'}")
     show(asdict(result), as_json, "\n".join(lines))
     if not result.is_clean:

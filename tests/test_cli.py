@@ -22,7 +22,7 @@ from semtune.workspace import Workspace
 
 COMMANDS = (
     "search", "resume", "list", "report", "simulate", "check", "promote", "rollback", "score", "ui", "sync",
-    "import", "focus",
+    "import", "focus", "label", "show",
 )  # fmt: skip
 ROW = {
     "name", "kind", "test_rmse", "test_rmse_low", "test_rmse_high", "test_r2", "test_plcc", "test_srcc",

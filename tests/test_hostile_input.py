@@ -24,6 +24,9 @@ from semtune.cli_options import parse_controls, parse_seconds
 from semtune.dataset.description import read_description
 from semtune.dataset.importing import import_frames
 from semtune.dataset.manifest import read_dataset
+from semtune.dataset.raters import judge_raters, raters_in_words
+from semtune.dataset.ratings import read_ratings
+from semtune.dataset.recorded import scale_faults, scales, scales_in_words
 from semtune.errors import DatasetError
 from semtune.images import read_frame
 from semtune.journal import read_record
@@ -119,6 +122,32 @@ def import_into_nowhere(dataset, path):
         import_frames(dataset, target, path)
     finally:
         shutil.rmtree(target, ignore_errors=True)
+
+
+def test_damaged_ratings(tmp_path):
+    whole = b"image,rater,score,rated\n" + b"".join(
+        b"frames/%d.png,%s,%d.5,2026-11-27T05:00:00Z\n" % (frame, rater, frame)
+        for rater in (b"Ann", b"Bob", b"Ann")
+        for frame in range(4)
+    )
+
+    def read(path):
+        found = read_ratings(path.parent)
+        report = judge_raters(found.ratings)
+        raise DatasetError("; ".join([*map(str, found.faults), *(raters_in_words(report) if report else ())]))
+
+    fuzz(tmp_path, "ratings.csv", whole, read)
+
+
+def test_damaged_conditions(tmp_path):
+    whole = b"image,vendor,brightness_unit,contrast_unit,magnification\na.png,zeiss,percent,percent,1000\n"
+    whole += b"b.png,jeol,counts,counts,\n"
+
+    def read(path):
+        said = [*map(str, scale_faults(path.parent)), *scales_in_words(scales(path.parent))]
+        raise DatasetError("; ".join(["scales", *said, "correct it"]))
+
+    fuzz(tmp_path, "conditions.csv", whole, read)
 
 
 def test_a_damaged_search_space():

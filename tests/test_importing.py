@@ -14,7 +14,7 @@ from PIL import Image
 from semtune.dataset.checks import check
 from semtune.dataset.importing import import_frames
 from semtune.dataset.manifest import read_dataset
-from semtune.errors import DatasetError
+from semtune.errors import ConfigError, DatasetError
 from semtune.images import read_frame, write_png
 
 SEM_FRAMES = Path(__file__).parents[2] / "shared" / "sem_frames"
@@ -185,7 +185,9 @@ def test_frames_of_two_vendors_need_brightness_and_contrast_in_one_unit(tmp_path
     zeiss(frames / "z.tif", 3)
     (frames / "a.txt").write_text("$CM_BRIGHTNESS 418\n$CM_CONTRAST 1479\n$$SM_WD 10\n", encoding="ascii")
     faults = faults_of(tmp_path, frames, "a.png,5", "z.tif,5")
-    assert faults[0].startswith("scores.csv:1: brightness is recorded in counts and in percent; add a column")
+    assert faults[0].startswith(
+        "scores.csv:1: brightness is recorded in counts of jeol and in percent of zeiss; add a column"
+    )
     scores = table(tmp_path, "a.png,5,1,1", "z.tif,5,2,2", header="image,score,brightness,contrast")
     assert import_frames(frames, tmp_path / "dataset", scores).frames == 2
 
@@ -210,3 +212,77 @@ def test_real_frames_are_imported_without_their_bar(tmp_path):
     controls = {sample.field: sample.controls for sample in read_dataset(tmp_path / "d").samples}
     assert controls["zeiss_auriga60_inlens.tif"] == (48.7, 24.9, 4.967394)
     assert read_frame(tmp_path / "d" / "frames" / "zeiss_auriga60_inlens.png").shape == (690, 1024)
+
+
+def test_fields_are_read_off_the_paths(tmp_path, frames):
+    for seed, name in enumerate(("tin_7_01.png", "tin_7_02.png", "tin_8_01.png"), start=10):
+        write_png(frames / name, grey(seed))
+    names = ["tin_7_01.png", "tin_7_02.png", "tin_8_01.png", "a.png"]
+    scores = table(tmp_path, *(f"{name},5" for name in names))
+    for number, pattern in enumerate((r"(tin_\d)_\d+", r"^tin_\d(?=_)")):
+        target = tmp_path / f"dataset {number}"
+        assert import_frames(frames, target, scores, field_pattern=pattern).fields == 3
+        fields = {sample.field for sample in read_dataset(target).samples}
+        assert fields == {"tin_7", "tin_8", "a.png"}
+    with pytest.raises(ConfigError, match=r"--field: '\(' is no regular expression"):
+        import_frames(frames, tmp_path / "e", scores, field_pattern="(")
+    scores = table(tmp_path, "a.png,5,x", header="image,score,field")
+    with pytest.raises(DatasetError, match="there is a column 'field'"):
+        import_frames(frames, tmp_path / "e", scores, field_pattern="a")
+
+
+# What the vendors recorded
+
+
+def jeol(path, brightness=418):
+    text = f"$CM_BRIGHTNESS {brightness}\n$CM_CONTRAST 1479\n$$SM_WD 10\n$CM_MAG 500\n"
+    path.with_suffix(".txt").write_text(text, encoding="ascii")
+
+
+def hitachi(path):
+    text = "[SemImageFile]\nInstructName=TM3000\nBrightness=2223\nContrast=1411\n"
+    path.with_suffix(".txt").write_text(text, encoding="ascii")
+
+
+def test_counts_of_two_vendors_do_not_stand_in_one_column(tmp_path, frames):
+    jeol(frames / "a.png")
+    hitachi(frames / "b.png")
+    faults = faults_of(tmp_path, frames, "a.png,5", "b.png,5")
+    assert "brightness is recorded in counts of hitachi and in counts of jeol; add a column" in faults[0]
+    scores = table(tmp_path, "a.png,5,418,", "b.png,5,,", header="image,score,brightness,contrast")
+    assert import_frames(frames, tmp_path / "dataset", scores).frames == 2
+    assert check(tmp_path / "dataset").scales == {"brightness": {}, "contrast": {}}
+
+
+def test_the_units_of_the_vendors_are_told_and_kept(tmp_path, frames):
+    zeiss(frames / "z.tif", 3)
+    summary = import_frames(frames, tmp_path / "d", table(tmp_path, "z.tif,5", "a.png,6"))
+    assert (
+        "1 frame of zeiss: brightness in percent, contrast in percent, focus (the working distance) in mm."
+        in summary.notes
+    )
+    assert "1 frame without any vendor's metadata." in summary.notes
+    report = check(tmp_path / "d")
+    assert report.scales == {"brightness": {"percent of zeiss": 1}, "contrast": {"percent of zeiss": 1}}
+    assert not [fault for fault in report.faults if fault.file == "conditions.csv"]
+
+
+def test_per_cent_of_two_vendors_is_a_warning_of_check(tmp_path, frames):
+    zeiss(frames / "z.tif", 3)
+    block = b"[Beam]\nBeam=EBeam\n[Detectors]\nName=ETD\n[ETD]\nBrightness=40\nContrast=60\n"
+    extra = [(34682, 7, len(block), block, True)]
+    tifffile.imwrite(frames / "t.tif", grey(4), photometric="minisblack", metadata=None, extratags=extra)
+    import_frames(frames, tmp_path / "d", table(tmp_path, "z.tif,5", "t.tif,6"))
+    report = check(tmp_path / "d")
+    warned = [fault for fault in report.faults if fault.file == "conditions.csv"]
+    assert [fault.severity for fault in warned] == ["warning", "warning"]
+    assert (
+        "brightness comes on several scales: percent of thermo (1 frame), percent of zeiss (1 frame)"
+        in warned[0].fault
+    )
+
+
+def test_frames_of_16_bits_that_are_nearly_black_are_told(tmp_path, frames):
+    write_png(frames / "dark.png", grey(5, np.uint16) // 16)
+    summary = import_frames(frames, tmp_path / "d", table(tmp_path, "dark.png,5", "b.png,6"))
+    assert summary.notes[-1].startswith("1 frame of 16 bits would turn nearly black")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import Inspection, inspect, inspect_pixels
 from semtune.dataset.manifest import digest_of
+from semtune.dataset.raters import RatersReport, judge_raters
+from semtune.dataset.ratings import RATINGS_FILE, Rating, disagreeing, read_ratings
+from semtune.dataset.recorded import scale_faults, scales
 from semtune.dataset.rows import MANIFEST_FILE, Row
 from semtune.dataset.split import FEWEST_FIELDS, lone_fields
 
@@ -28,6 +31,10 @@ class Report:
     """Different fields in these rows."""
     faults: tuple[Fault, ...]
     """In the order of the files' lines."""
+    raters: RatersReport | None
+    """How its raters agree; None where no single ratings are known."""
+    scales: Mapping[str, Mapping[str, int]]
+    """On which scales brightness and contrast were recorded, with numbers of frames."""
 
     @property
     def is_clean(self) -> bool:
@@ -43,11 +50,35 @@ def check(folder: Path) -> Report:
     """
     inspection = inspect_pixels(inspect(folder))
     fields = _first_lines(inspection.rows)
+    ratings, rating_faults = read_ratings(folder)
     faults = sorted(
-        [*inspection.faults, *_too_few_fields(inspection, len(fields)), *_lone_field_warnings(fields)],
+        [
+            *inspection.faults,
+            *_too_few_fields(inspection, len(fields)),
+            *_lone_field_warnings(fields),
+            *scale_faults(folder),
+            *rating_faults,
+            *_rating_faults(inspection, ratings),
+        ],
         key=lambda fault: (fault.file, fault.line or 0),
     )
-    return Report(digest_of(inspection), len(inspection.rows), len(fields), tuple(faults))
+    return Report(
+        digest_of(inspection),
+        len(inspection.rows),
+        len(fields),
+        tuple(faults),
+        judge_raters(ratings),
+        scales(folder),
+    )
+
+
+def _rating_faults(inspection: Inspection, ratings: Sequence[Rating]) -> Iterator[Fault]:
+    samples = [row.sample for row in inspection.rows if row.sample]
+    scores = {sample.image: sample.reference_score for sample in samples}
+    other = disagreeing(ratings, scores) if ratings else []
+    if other:
+        said = f"{len(other)} scores are not the means of their ratings, such as that of {other[0]}"
+        yield Fault(RATINGS_FILE, None, f"{said}; import anew, or remove {RATINGS_FILE}", "warning")
 
 
 def _first_lines(rows: Iterable[Row]) -> dict[tuple[str, str], int]:

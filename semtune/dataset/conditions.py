@@ -7,14 +7,17 @@ simulation knows. It enters neither the digest nor any training.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from semtune.dataset.description import MANIFEST_COLUMNS
+from semtune.dataset.faults import read_text
 from semtune.dataset.rows import MANIFEST_FILE
 
 CONDITIONS_FILE = "conditions.csv"
+_LIMIT = 64 * 1024 * 1024
 _KEY, _SPECIMEN = MANIFEST_COLUMNS[0], MANIFEST_COLUMNS[2]
 
 
@@ -36,12 +39,11 @@ def read_conditions(folder: Path) -> dict[str, dict[str, float | str]]:
     """Conditions by name, then by image: the specimen, and what `conditions.csv` has, if it is readable."""
     found: dict[str, dict[str, float | str]] = {}
     for name, wanted in ((MANIFEST_FILE, {_SPECIMEN}), (CONDITIONS_FILE, None)):
-        with (
-            suppress(OSError, UnicodeDecodeError, csv.Error),
-            (folder / name).open(encoding="utf-8-sig", newline="") as file,
-        ):
-            for row in csv.DictReader(file):
-                _take_in(found, row, wanted)
+        text = read_text(folder, name, _LIMIT)
+        if isinstance(text, str):
+            with suppress(csv.Error):
+                for row in csv.DictReader(io.StringIO(text, newline="")):
+                    _take_in(found, row, wanted)
     return found
 
 

@@ -35,7 +35,8 @@ class DatasetDescription(BaseModel):
     version: str | None = None
     """Version of the simulator."""
     rater_noise: FiniteFloat | None = Field(default=None, ge=0)
-    """Standard deviation of the specialist's scores of equal frames, score points."""
+    """Standard deviation of the noise in the reference scores, score points: of one rating, or of the mean of
+    several raters and repeats, whichever the scores are."""
     profile: str | None = None
     """Which model of the specialist scored the simulated frames."""
     weights: dict[str, FiniteFloat] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import re
@@ -10,24 +9,27 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import ValidationError
 
 from semtune.dataset import Sample
+from semtune.dataset.carried import carry_ratings
 from semtune.dataset.description import ACQUIRED, MANIFEST_COLUMNS, DatasetDescription, write_description
 from semtune.dataset.faults import Fault
 from semtune.dataset.inspection import inspect, inspect_pixels
 from semtune.dataset.manifest import write_manifest
+from semtune.dataset.ratings import counted, write_ratings
+from semtune.dataset.recorded import SCALED, is_faint, mixed_scales, recorded_in_words, write_recorded
 from semtune.dataset.rows import parse_time
-from semtune.dataset.scores import ScoreTable, number, read_scores
+from semtune.dataset.scores import ScoreTable, number, read_scores, with_fields
+from semtune.dataset.sources import FRAMES_FOLDER, find_image, target_names
 from semtune.errors import DatasetError, MetadataError
 from semtune.images import crop_data_bar, read_frame, write_png
 from semtune.metadata import ControlParameters, read_control_parameters
 from semtune.registry import nearest_name
 
-FRAMES_FOLDER = "frames"
 FROM_METADATA = ("brightness", "contrast", "focus")
 """The control parameters that are read from the vendor's metadata where the table has no such column."""
 
@@ -50,6 +52,7 @@ def import_frames(
     scores_csv: Path,
     score_range: tuple[float, float] = (0.0, 10.0),
     control_parameters: Sequence[str] | None = None,
+    field_pattern: str | None = None,
 ) -> ImportSummary:
     """Build a dataset's folder: frames as grey PNG without data bars, `manifest.csv` and `dataset.yaml`.
 
@@ -57,7 +60,8 @@ def import_frames(
     Without `specimen` every frame is of the specimen "unknown"; without `field` every frame is a field of its
     own, which is right only if no two frames show the same place. Further columns are control parameters.
     Brightness, contrast and focus (the working distance in mm) come from the table, or from the vendor's
-    metadata if the table has no such column; what is missing is left empty.
+    metadata if the table has no such column; what is missing is left empty. Rows without a score are left
+    out. Single ratings in `ratings.csv` beside the table are taken along, and their noise is described.
 
     Args:
         frames_folder: The laboratory's image files, in subfolders or not.
@@ -66,6 +70,7 @@ def import_frames(
         score_range: Lowest and highest score that can be given.
         control_parameters: Their names, in order; other columns are then left out. By default brightness,
             contrast, focus and every further column.
+        field_pattern: Regular expression that finds the field in an image's path; see `with_fields`.
 
     Raises:
         DatasetError: Names every fault of the table and of the frames, one a line; nothing is written.
@@ -73,7 +78,7 @@ def import_frames(
     _check_target(dataset_folder)
     if not frames_folder.is_dir():
         raise DatasetError(f"{frames_folder}: there is no such folder; give the folder of the image files")
-    table = read_scores(scores_csv)
+    table = with_fields(read_scores(scores_csv), field_pattern)
     description = _description(scores_csv, table.columns, score_range, control_parameters)
     draft = dataset_folder.absolute().with_name(f".{dataset_folder.name}.importing-{os.getpid()}")
     try:
@@ -96,6 +101,7 @@ class _Imported(NamedTuple):
     sample: Sample
     metadata: ControlParameters
     cropped: bool
+    faint: bool
 
 
 def _check_target(folder: Path) -> None:
@@ -131,27 +137,39 @@ def _import(
 ) -> tuple[int, int, int, tuple[str, ...]]:
     imported: list[_Imported] = []
     faults = [*table.faults]
-    names = _target_names([row["image"] for _, row in table.rows])
-    for (line, row), name in zip(table.rows, names, strict=True):
+    rows = [(line, row) for line, row in table.rows if row["score"]]
+    if not rows and not faults:
+        raise DatasetError(f"{table.file}: no row has a score; score the frames first (`semtune label`)")
+    names = target_names([row["image"] for _, row in rows])
+    for (line, row), name in zip(rows, names, strict=True):
         try:
             imported.append(_import_row(frames, draft / name, line, row, description.control_parameters))
         except (DatasetError, MetadataError) as fault:
             faults.append(table.fault(line, str(fault)))
     samples = [item.sample for item in imported]
+    metadata = [item.metadata for item in imported]
+    recorded = [name for name in description.control_parameters if name not in table.columns]
+    image_of = {line: row["image"] for line, row in rows}
+    carried = carry_ratings(table.file.parent, {image_of[item.line]: item.sample for item in imported})
     write_manifest(draft, samples, description.control_parameters)
-    write_description(draft, description)
+    write_recorded(draft, [sample.image for sample in samples], metadata, recorded)
+    write_description(draft, description.model_copy(update={"rater_noise": carried.noise}))
+    write_ratings(draft, carried.ratings)
     faults += [*_unit_faults(table, imported, description), *_faults_of_dataset(table, draft, imported)]
     if faults:
         raise DatasetError("\n".join(str(fault) for fault in sorted(faults, key=lambda one: one.line or 0)))
     fields = len({sample.field for sample in samples})
-    notes = tuple(_notes(table.columns, samples, description))
-    return len(samples), fields, sum(item.cropped for item in imported), notes
+    faint = counted(sum(item.faint for item in imported), "frame")
+    notes = [*_notes(table, samples, description), *recorded_in_words(metadata, recorded), *carried.notes]
+    if any(item.faint for item in imported):
+        notes.append(f"{faint} of 16 bits would turn nearly black in 8; stretch the grey levels first.")
+    return len(samples), fields, sum(item.cropped for item in imported), tuple(notes)
 
 
 def _import_row(
     frames: Path, target: Path, line: int, row: dict[str, str], names: Sequence[str]
 ) -> _Imported:
-    source, place = _find_image(frames, row["image"])
+    source, place = find_image(frames, row["image"])
     score = number("score", row["score"])
     given = {name: number(name, row[name]) if row[name] else math.nan for name in names if name in row}
     metadata = _metadata(source, needed=bool(set(names) - set(given)))
@@ -171,25 +189,7 @@ def _import_row(
         tuple(controls[name] for name in names),
         acquired,
     )
-    return _Imported(line, sample, metadata, cropped.shape != frame.shape)
-
-
-def _target_names(images: Sequence[str]) -> list[str]:
-    """`frames/<stem>.png` of each image; subfolders and, where still needed, numbers keep them apart.
-
-    Apart also where a file system does not tell capitals from small letters.
-    """
-    taken: set[str] = set()
-    names = []
-    for image in images:
-        place = PurePosixPath(image.replace("\\", "/"))
-        parts = [part for part in (*place.parent.parts, place.stem) if part.strip("/.")] or ["frame"]
-        whole = "-".join(parts)
-        stems = itertools.chain([parts[-1], whole], (f"{whole}-{again}" for again in itertools.count(2)))
-        stem = next(stem for stem in stems if stem.casefold() not in taken)
-        taken.add(stem.casefold())
-        names.append(f"{FRAMES_FOLDER}/{stem}.png")
-    return names
+    return _Imported(line, sample, metadata, cropped.shape != frame.shape, is_faint(cropped))
 
 
 def _recorded(metadata: ControlParameters) -> dict[str, float]:
@@ -197,25 +197,6 @@ def _recorded(metadata: ControlParameters) -> dict[str, float]:
     return {
         name: math.nan if value is None else value for name, value in zip(FROM_METADATA, values, strict=True)
     }
-
-
-def _find_image(frames: Path, image: str) -> tuple[Path, PurePosixPath]:
-    """The image's file, links followed, and its place inside the folder."""
-    place = PurePosixPath(image.replace("\\", "/"))
-    if not image or not image.isprintable():
-        raise DatasetError(f"the image {image!r} is no usable name; write the file's path inside {frames}")
-    if place.is_absolute() or PureWindowsPath(image).drive or ".." in place.parts:
-        raise DatasetError(f"the image {image!r} leaves the folder {frames}; write a path inside it")
-    try:
-        path = (frames / place).resolve()
-        inside, there = path.is_relative_to(frames.resolve()), path.is_file()
-    except (OSError, RuntimeError, ValueError):  # a name too long, a loop of links
-        inside, there = True, False
-    if not inside:
-        raise DatasetError(f"the image {image!r} links to a place outside {frames}; copy the file into it")
-    if not there:
-        raise DatasetError(f"the image {image!r} is no file in {frames}; correct the name, or delete the row")
-    return path, place
 
 
 def _metadata(path: Path, needed: bool) -> ControlParameters:
@@ -234,13 +215,11 @@ def _metadata(path: Path, needed: bool) -> ControlParameters:
 def _unit_faults(
     table: ScoreTable, imported: Sequence[_Imported], description: DatasetDescription
 ) -> Iterator[Fault]:
-    for name in ("brightness", "contrast"):
-        units = {getattr(item.metadata, f"{name}_unit") for item in imported} - {None}
-        if len(units) > 1 and name in description.control_parameters and name not in table.columns:
-            message = (
-                f"{name} is recorded in {' and in '.join(sorted(units))}; add a column {name!r} in one unit"
-            )
-            yield table.fault(1, message)
+    for name in SCALED:
+        mixed = mixed_scales([item.metadata for item in imported], name)
+        if mixed and name in description.control_parameters and name not in table.columns:
+            said = f"{name} is recorded in {' and in '.join(mixed)}"
+            yield table.fault(1, f"{said}; add a column {name!r} in one unit, cells may be empty")
 
 
 def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Imported]) -> Iterator[Fault]:
@@ -254,15 +233,16 @@ def _faults_of_dataset(table: ScoreTable, draft: Path, imported: Sequence[_Impor
             yield table.fault(line_of[fault.line] if fault.line else None, told)
 
 
-def _notes(
-    columns: Sequence[str], samples: Sequence[Sample], description: DatasetDescription
-) -> Iterator[str]:
+def _notes(table: ScoreTable, samples: Sequence[Sample], description: DatasetDescription) -> Iterator[str]:
+    columns = table.columns
+    if unscored := len(table.rows) - len(samples):
+        yield f"Left out, having no score: {counted(unscored, 'row')}."
     if "specimen" not in columns:
         yield "There is no column specimen: all frames count as one specimen, 'unknown'."
     if "field" not in columns:
         yield (
             "There is no column field: every frame counts as a field of its own; "
-            "if several show one place, add it, or training and test frames will show the same things."
+            "if several show one place, add it or give --field, or the split leaks."
         )
     further = [name for name in description.control_parameters if name not in FROM_METADATA]
     if further:

@@ -149,7 +149,9 @@ def _name_near_copies(rows: Sequence[Row], hashes: Sequence[NDArray[np.bool_]]) 
         if row.is_sound:  # else it is blamed as the same frame already
             alike = f"looks like the frame in line {rows[each.first].line} of field {fields[each.first]!r}"
             said = f"{alike} ({each.bits} of {BITS} bits of a perceptual hash differ)"
-            remedy = "if both show one place, give them one field, or the split leaks"
+            remedy = (
+                "if both show one place, give them one field (`semtune import --field`), or the split leaks"
+            )
             fault = replace(row_fault(row.line, f"{said}; {remedy}"), severity="warning")
             warned[each.second] = replace(row, faults=(*row.faults, fault))
     return warned

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from semtune.dataset.faults import Fault, read_text
-from semtune.errors import DatasetError
+from semtune.errors import ConfigError, DatasetError
 from semtune.registry import nearest_name
 
 _LIMIT = 64 * 1024 * 1024
@@ -58,6 +59,37 @@ def read_scores(file: Path) -> ScoreTable:
         ),
         tuple(Fault(str(file), line, _miscounted(cells, columns)) for line, cells in wrong),
     )
+
+
+def with_fields(table: ScoreTable, pattern: str | None) -> ScoreTable:
+    """The table with a column `field`, read off the images' paths; the same table without a pattern.
+
+    Args:
+        table: Without that column.
+        pattern: A regular expression; what it finds in a path, or its first group if it has one, is the
+            field. A frame in whose path it finds nothing is a field of its own.
+
+    Raises:
+        DatasetError: If the table has the column.
+        ConfigError: If the pattern is no regular expression.
+    """
+    if pattern is None:
+        return table
+    if "field" in table.columns:
+        raise DatasetError(f"{table.file}:1: there is a column 'field'; remove it, or leave out --field")
+    try:
+        wanted = re.compile(pattern)
+    except re.error as fault:
+        raise ConfigError(
+            f"--field: {pattern!r} is no regular expression ({fault}); write e.g. '(.*)_[0-9]+'"
+        ) from None
+
+    def field(image: str) -> str:
+        found = wanted.search(image)
+        return (found[min(1, wanted.groups)] if found else None) or image
+
+    rows = tuple((line, {**row, "field": field(row["image"])}) for line, row in table.rows)
+    return replace(table, columns=(*table.columns, "field"), rows=rows)
 
 
 def number(name: str, text: str) -> float:

@@ -187,7 +187,10 @@ def _bounds(table: ComparisonTable) -> Iterator[str]:
     if "constant" in names:
         yield "constant answers with the mean training score: a scorer that is not below it knows nothing."
     if CEILING in names:
-        yield f"{CEILING} is the spread of the specialist's scores of equal frames: the floor of any RMSE."
+        yield (
+            f"{CEILING} is the noise left in the reference scores, single ratings or means of several: the "
+            "floor of any RMSE."
+        )
 
 
 def _against_joint(table: ComparisonTable) -> Iterator[str]:

@@ -40,7 +40,7 @@ class DatasetFacts:
     score_range: tuple[float, float]
     name: str = ""
     rater_noise: float | None = None
-    """Standard deviation of the specialist's scores of equal frames, score points; None if unknown."""
+    """Standard deviation of the noise in the reference scores, score points; None if unknown."""
     frames_by_part: Mapping[str, int] = field(default_factory=dict)
     """Frames under `train`, `validation` and `test`, where they are known."""
     split_kind: SplitKind = "field"

@@ -185,6 +185,9 @@ def test_a_promoted_scorer_scores_and_can_be_rolled_back(searched):
         assert each["model_version"] == 2
         assert each["controls"] == {"brightness": 50.0, "contrast": 45.0}
         assert each["missing"] == ["focus"]
+    [shown] = other.json("show", frames[0])
+    assert shown["champion"]["score"] == other.json("score", frames[0])[0]["score"]
+    assert "champion version 2, which learnt from simulated scores" in shown["champion"]["said"]
     assert other.json("rollback") == {"from": 2, "to": 1}
     assert other.json("score", frames[0])[0]["model_version"] == 1
 
@@ -242,7 +245,10 @@ def test_real_frames_are_imported_checked_and_measured(sem_frames, tmp_path):
     assert summary["frames"] == len(images) >= 6
     report = place.json("check", "real")
     assert (report["frames"], report["fields"]) == (len(images), len(images) - 2)
-    assert report["faults"] == []
+    assert [fault["fault"].partition(":")[0] for fault in report["faults"]] == [
+        f"{name} comes on several scales" for name in ("brightness", "contrast")
+    ]
+    assert report["scales"]["contrast"] == {"percent of thermo": 1, "percent of zeiss": 2}
     with (tmp_path / "real" / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
     frames = [read_frame(tmp_path / "real" / row["image"]) for row in rows]

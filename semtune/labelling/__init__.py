@@ -1,0 +1,1 @@
+"""Scores given by people, on a page of the loopback address."""
