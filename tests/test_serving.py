@@ -5,13 +5,15 @@ import io
 import json
 import threading
 import time
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pytest
 import torch
 from asgi import ask
 from conftest import grain_texture
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from semtune.config import Hyperparameters
 from semtune.errors import ConfigError
@@ -242,3 +244,47 @@ def test_a_large_request_below_the_limit_reaches_the_reader(app):
     status, told = asked(app, "POST", "/score/batch", batch((bytes(15_000_000), {})), JSON)
     assert status == 422
     assert told["refused"].startswith("frames[0]: ")
+
+
+# Whatever is sent
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_frame = st.fixed_dictionaries(
+    {},
+    optional={"image": st.text(max_size=12) | _json, "controls": st.dictionaries(st.text(), _json) | _json},
+)
+_bodies = st.binary(max_size=64) | (
+    st.fixed_dictionaries({"frames": st.lists(_frame, max_size=3) | _json}) | _json
+).map(lambda value: json.dumps(value).encode())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_bodies)
+def test_whatever_batch_is_sent_it_is_refused_with_a_reason(app, body):
+    status, told = asked(app, "POST", "/score/batch", body, JSON)
+    assert status in (400, 422)
+    assert set(told) == {"refused"}
+    assert told["refused"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec="utf-8"), max_size=20), st.text(st.characters(codec="utf-8"), max_size=20))
+def test_whatever_control_parameters_are_sent_the_answer_is_json(app, image, name, value):
+    status, told = asked(app, "POST", f"/score?{urlencode({name: value})}", image)
+    assert status in (200, 422)
+    assert ("score" in told) == (status == 200)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4), st.integers(0, 10**6))
+def test_whatever_is_left_of_a_frame_the_answer_is_json(app, image, changes, length):
+    body = bytearray(image)
+    for place, value in changes:
+        body[place % len(body)] = value
+    status, told = asked(app, "POST", "/score", bytes(body[: length % (2 * len(body))]))
+    assert status in (200, 422)
+    assert ("score" in told) == (status == 200)
