@@ -106,5 +106,5 @@ def export(
         )
     source = f"{found.source} ({found.search}/{found.trial})" if found.version else found.source
     frames = open_frames(workspace.frames, samples.digest)
-    model = Model(Scorer.from_weights(found.path), source, samples, frames)
+    model = Model(Scorer.from_weights(found.path).on_host(), source, samples, frames)
     return write_export(model, out, precision, __version__)

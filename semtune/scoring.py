@@ -190,14 +190,16 @@ class Scorer:
             crops: Grey levels, shape (batch, 1, crop, crop).
             controls: Control parameters, NaN where missing, shape (batch, controls).
         """
-        scores = self.engine.score_crops(
-            torch.from_numpy(crops).to(self._device), torch.from_numpy(controls).to(self._device)
-        )
-        return scores.float().cpu().numpy()
+        given = (torch.from_numpy(each).to(self._device) for each in (crops, controls))
+        return self.engine.score_crops(*given).float().cpu().numpy()
+
+    def on_host(self) -> Scorer:
+        """The same scorer on the processor, eagerly in float32: what others are compared with."""
+        return replace(self, network=copy.deepcopy(self.network).cpu(), bfloat16=False).on("eager")
 
     def as_onnx(self) -> bytes:
-        """The network as an ONNX model with the inputs `crops` and `controls`, for any batch."""
-        return as_onnx(copy.deepcopy(self.network).cpu(), self._example_crops().cpu())
+        """The network of a scorer on the host as an ONNX model: `crops` and `controls` in, any batch."""
+        return as_onnx(self.network, self._example_crops())
 
     def score_file(self, path: Path, given: Mapping[str, float]) -> ScoredFrame:
         """Score an image file; control parameters that are not given are read from the vendor's metadata.

@@ -56,7 +56,7 @@ def model(tmp_path_factory):
         "dataset_origin": "simulated",
     }
     write_weights(network, facts, folder / "weights.safetensors")
-    scorer = Scorer.from_weights(folder / "weights.safetensors")
+    scorer = Scorer.from_weights(folder / "weights.safetensors").on_host()
     return Model(scorer, "tin/trial-0003", table, open_frames(Path(table.cache_folder), table.digest))
 
 

@@ -6,13 +6,14 @@ import asyncio
 import math
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from swagger_ui_bundle import swagger_ui_path
 
 from semtune.scoring import ScoredFrame
@@ -84,7 +85,7 @@ def application(desk: Desk, version: int, seconds: float, semtune_version: str) 
     app = FastAPI(
         title="semtune: scores of SEM frames", version=semtune_version, docs_url=None, redoc_url=None,
         exception_handlers={
-            RequestValidationError: _malformed, HTTPException: _refused, 404: _refused, 405: _refused,
+            RequestValidationError: _malformed, HTTPException: _refused,
             RefusedError: _unusable, TimeoutError: _busy,
         },
     )  # fmt: skip
@@ -197,7 +198,8 @@ async def _busy(request: Request, fault: Exception) -> JSONResponse:
 
 
 async def _refused(request: Request, fault: Exception) -> JSONResponse:
-    return _answer(str(getattr(fault, "detail", fault)), getattr(fault, "status_code", 400))
+    code, why = (fault.status_code, fault.detail) if isinstance(fault, HTTPException) else (400, str(fault))
+    return _answer(why, code)
 
 
 async def _malformed(request: Request, fault: Exception) -> JSONResponse:
