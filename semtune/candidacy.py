@@ -84,23 +84,43 @@ def load_champion(workspace: Workspace, store: Store) -> tuple[int, Scorer]:
     return now.version, Scorer.from_weights(download_weights(store, now.version, workspace.champions))
 
 
-def find_start(workspace: Workspace, asked: str, store: Callable[[], Store]) -> Start:
-    """Find the weights that a search is to start from.
+@dataclass(frozen=True)
+class FoundWeights:
+    """Weights that a user named."""
+
+    path: Path
+    search: str
+    trial: str
+    version: int | None = None
+    """Of the champion; None for a trial that was named."""
+
+    @property
+    def source(self) -> str:
+        """What they are, for people."""
+        return f"champion version {self.version}" if self.version else f"{self.search}/{self.trial}"
+
+
+def find_weights(
+    workspace: Workspace, asked: str, store: Callable[[], Store], option: str = "--model"
+) -> FoundWeights:
+    """Find the weights that a user named.
 
     Args:
         workspace: Where searches and promoted weights are kept.
         asked: `champion`, or a trial as `NAME/trial-0003`.
         store: Opens the store of the champion.
+        option: What messages call the name.
 
     Raises:
-        SearchError: If there is no such trial, or its weights are gone or say too little.
+        SearchError: If there is no such trial, or its weights are gone.
         TrackingError: If there is no champion.
     """
     if asked == CHAMPION:
         opened = store()
-        version = _the_champion(opened).version
-        return _read_start(
-            download_weights(opened, version, workspace.champions), f"champion version {version}"
+        now = _the_champion(opened)
+        path = download_weights(opened, now.version, workspace.champions)
+        return FoundWeights(
+            path, now.tags.get("semtune.search", ""), now.tags.get("semtune.trial", ""), now.version
         )
     name, _, trial = asked.partition("/")
     trials = workspace.existing(name).trials
@@ -108,9 +128,19 @@ def find_start(workspace: Workspace, asked: str, store: Callable[[], Store]) -> 
     if not trial or not weights.exists():
         kept = ", ".join(f"{name}/{each.parent.name}" for each in sorted(trials.glob(f"*/{WEIGHTS}")))
         raise SearchError(
-            f"--from {asked}: no weights of such a trial; those of finalists are kept: {kept or 'none'}"
+            f"{option} {asked}: no weights of such a trial; those of finalists are kept: {kept or 'none'}"
         )
-    return _read_start(weights, asked)
+    return FoundWeights(weights, name, trial)
+
+
+def find_start(workspace: Workspace, asked: str, store: Callable[[], Store]) -> Start:
+    """Find the weights that a search is to start from; arguments and errors as of `find_weights`.
+
+    Raises:
+        SearchError: If the weights say too little.
+    """
+    found = find_weights(workspace, asked, store, "--from")
+    return _read_start(found.path, found.source)
 
 
 def _read_start(weights: Path, source: str) -> Start:

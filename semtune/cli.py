@@ -18,6 +18,7 @@ from semtune import (
     cli_reproduce,
     cli_results,
     cli_search,
+    cli_serving,
 )
 from semtune.cli_options import say_version
 from semtune.environment import quiet_environment
@@ -52,6 +53,7 @@ app.add_typer(cli_label.app)
 app.add_typer(cli_focus.app)
 app.add_typer(cli_doctor.app)
 app.add_typer(cli_champion.app)
+app.add_typer(cli_serving.app)
 app.add_typer(cli_reproduce.app)
 
 

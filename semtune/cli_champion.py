@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +12,6 @@ from semtune.cli_options import (
     JsonOption,
     UriOption,
     WorkspaceOption,
-    parse_controls,
     show,
     workspace_at,
 )
@@ -66,34 +64,6 @@ def rollback(
 
     before, now = workflow.rollback(workspace_at(workspace), tracking_uri)
     show({"from": before, "to": now}, as_json, f"champion is version {now} again, no longer version {before}")
-
-
-@app.command()
-def score(
-    frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
-    controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
-    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
-    tracking_uri: UriOption = None,
-    as_json: JsonOption = False,
-    workspace: WorkspaceOption = HERE,
-) -> None:
-    """Score images with the champion; control parameters not given are read from the vendor's metadata."""
-    from semtune import workflow
-
-    version, scored = workflow.score(
-        workspace_at(workspace), frames, parse_controls(controls), tracking_uri, engine
-    )
-    facts = [
-        {"frame": each.frame, "score": each.score, "model_version": version, "controls": each.controls,
-         "missing": list(each.missing), "engine": each.engine}
-        for each in scored
-    ]  # fmt: skip
-    lines = [
-        f"{each.score:6.2f}  {each.frame}"
-        + (f"  (missing: {', '.join(each.missing)})" if each.missing else "")
-        for each in scored
-    ]
-    show(facts, as_json, "\n".join(lines))
 
 
 @app.command()

@@ -7,12 +7,13 @@ page or from no page at all, and say how long it is.
 
 from __future__ import annotations
 
+import hmac
 import socket
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semtune.errors import ConfigError
@@ -22,26 +23,28 @@ NAMES = (ADDRESS, "localhost", "[::1]")
 """What the server may be called, at any port: a tunnel has a port of its own."""
 
 
-def guarded(app: ASGIApp, most_bytes: int) -> ASGIApp:
+def guarded(app: ASGIApp, most_bytes: int, token: str | None = None) -> ASGIApp:
     """Wrap an application so that it answers to its own names and its own page, and to small requests only.
 
     Args:
         app: What answers.
         most_bytes: That the body of a request may have.
+        token: Where given, it answers to whoever sends it (`Authorization: Bearer TOKEN`), by whatever name.
     """
-    return TrustedHostMiddleware(_Guard(app, most_bytes), list(NAMES), www_redirect=False)
+    guard = _Guard(app, most_bytes, token)
+    return guard if token else TrustedHostMiddleware(guard, list(NAMES), www_redirect=False)
 
 
-def listen(port: int) -> socket.socket:
-    """Open a port of the loopback address; 0 takes a free one.
+def listen(port: int, host: str = ADDRESS) -> socket.socket:
+    """Open a port of the loopback address, or of another; 0 takes a free one.
 
     Raises:
         ConfigError: If it is taken or may not be opened.
     """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        opened.bind((ADDRESS, port))
+        opened.bind((host, port))
     except OSError as fault:
         opened.close()
         raise ConfigError(f"port {port} cannot be opened ({fault.strerror}); choose another --port") from None
@@ -51,20 +54,24 @@ def listen(port: int) -> socket.socket:
 class _Guard:
     """Refuses requests of foreign pages and large ones, before the application hears of them."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, most_bytes: int, token: str | None) -> None:
         self._app, self._most = app, most_bytes
+        self._expected = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refused = self._refusal(scope) if scope["type"] == "http" else None
         if refused is None:
             await self._app(scope, receive, send)
         else:
-            await PlainTextResponse(refused[1], refused[0])(scope, receive, send)
+            await JSONResponse({"refused": refused[1]}, refused[0])(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        given = headers.get("authorization", "").encode()
+        if self._expected and not hmac.compare_digest(given, self._expected):
+            return 401, "send the token: Authorization: Bearer TOKEN"
         if scope["method"] in ("GET", "HEAD"):
             return None
-        headers = Headers(scope=scope)
         if not _is_own_page(headers):
             return 403, "this request comes from another page"
         length = headers.get("content-length", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from semtune.config import Hyperparameters
@@ -23,6 +25,7 @@ from semtune.engines.choice import (
     surroundings,
     write_trials,
 )
+from semtune.engines.exported import as_onnx
 from semtune.errors import ConfigError, DatasetError, SearchError
 from semtune.images import Frame, crop_data_bar, read_frame, to_uint8
 from semtune.metadata import ControlParameters, read_control_parameters
@@ -36,9 +39,9 @@ from semtune.training.predict import cut_tiles, predict
 
 AUTO = "auto"
 """In place of an engine's name: the one that is done first."""
+_ENDLESS = 1_000_000
 _RACES = "engines.json"
 """Beside the weights: how the engines did on the machines that used them."""
-_SUFFIXES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,15 @@ class ScoredFrame:
     """Control parameters that the scorer was trained with and that nobody gave."""
     engine: str
     """What computed it, and in which precision."""
+
+
+@dataclass(frozen=True)
+class ReadFrame:
+    """A frame without its data bar, and the control parameters that are known of it."""
+
+    path: str
+    frame: Frame
+    controls: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -126,9 +138,13 @@ class Scorer:
             self, engine=prepare_engine(best.engine, self.network, self._example_crops(), bfloat16)
         )
 
+    def lasting(self, engine: str = AUTO) -> Scorer | None:
+        """The same scorer for frames without end, on an engine by name or on the fastest; None as above."""
+        return self.for_frames(_ENDLESS) if engine == AUTO else self.on(engine)
+
     def on_fastest(self, frame: Frame) -> Scorer:
         """The same scorer on the engine that wins a race over one frame; the outcome is kept."""
-        pixels = _pixels([to_uint8(frame)]).to(self._device)
+        pixels = FramePixels.stacked([to_uint8(frame)]).to(self._device)
         crops = cut_tiles(pixels, 0, self.settings.crop, self.settings.tiles)
         controls = self.network.control_mean.expand(len(crops), -1)
         low, high = self.score_range
@@ -158,7 +174,7 @@ class Scorer:
         known = np.array([self._known(each) for each in controls], np.float32).reshape(len(frames), -1)
         return predict(
             self.network,
-            _pixels([to_uint8(frame) for frame in frames]).to(self._device),
+            FramePixels.stacked([to_uint8(frame) for frame in frames]).to(self._device),
             np.arange(len(frames)),
             torch.from_numpy(known).to(self._device),
             crop=self.settings.crop,
@@ -167,6 +183,24 @@ class Scorer:
             score_crops=self.engine.score_crops,
         )
 
+    def score_crops(self, crops: NDArray[np.uint8], controls: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Score crops as the network does, not clipped, shape (batch,).
+
+        Args:
+            crops: Grey levels, shape (batch, 1, crop, crop).
+            controls: Control parameters, NaN where missing, shape (batch, controls).
+        """
+        given = (torch.from_numpy(each).to(self._device) for each in (crops, controls))
+        return self.engine.score_crops(*given).float().cpu().numpy()
+
+    def on_host(self) -> Scorer:
+        """The same scorer on the processor, eagerly in float32: what others are compared with."""
+        return replace(self, network=copy.deepcopy(self.network).cpu(), bfloat16=False).on("eager")
+
+    def as_onnx(self) -> bytes:
+        """The network of a scorer on the host as an ONNX model: `crops` and `controls` in, any batch."""
+        return as_onnx(self.network, self._example_crops())
+
     def score_file(self, path: Path, given: Mapping[str, float]) -> ScoredFrame:
         """Score an image file; control parameters that are not given are read from the vendor's metadata.
 
@@ -174,16 +208,23 @@ class Scorer:
             DatasetError: If the image cannot be read.
             MetadataError: If its metadata are damaged.
         """
+        return self.score_read(self.read_file(path, given))
+
+    def read_file(self, path: Path, given: Mapping[str, float]) -> ReadFrame:
+        """Read what `score_file` scores; errors as there."""
         found = read_control_parameters(path)
-        known = {**self._recorded(found), **given}
-        frame = _frame_of(path, found)
+        frame = crop_data_bar(read_frame(path), found.data_bar_rows)
+        return ReadFrame(str(path), frame, {**self._recorded(found), **given})
+
+    def score_read(self, read: ReadFrame) -> ScoredFrame:
+        """Score a frame that `read_file` read."""
         try:
-            score = self.score(frame, known)
+            score = self.score(read.frame, read.controls)
         except DatasetError as error:
-            raise DatasetError(f"{path}: {error}") from None
-        missing = tuple(name for name in self.control_parameters if name not in known)
+            raise DatasetError(f"{read.path}: {error}") from None
+        missing = tuple(name for name in self.control_parameters if name not in read.controls)
         engine = f"{self.engine.name}, {self.engine.precision}"
-        return ScoredFrame(str(path), round(score, 3), known, missing, engine)
+        return ScoredFrame(read.path, round(score, 3), read.controls, missing, engine)
 
     @property
     def _device(self) -> torch.device:
@@ -250,44 +291,10 @@ def score_files(
     start = time.perf_counter()
     scored = [scorer.score_file(paths[0], given)]
     if known is None and race_pays(len(paths) - 1, time.perf_counter() - start):
-        scorer = scorer.on_fastest(_frame_of(paths[0], read_control_parameters(paths[0])))
+        scorer = scorer.on_fastest(scorer.read_file(paths[0], given).frame)
     return scored + [scorer.score_file(path, given) for path in paths[1:]]
 
 
 def on_one_thread() -> None:
     """Let torch compute on one thread from now on, where processes share the cores."""
     torch.set_num_threads(1)
-
-
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """List the images among files and folders, folders searched through, in order of name.
-
-    Raises:
-        DatasetError: If a path does not exist, or no image is found.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise DatasetError(f"{path}: no such file or folder; check the path")
-        images = (each for each in path.rglob("*") if each.suffix.lower() in _SUFFIXES and each.is_file())
-        found += sorted(images) if path.is_dir() else [path]
-    if not found:
-        raise DatasetError(
-            f"{', '.join(map(str, paths))}: no images there; give {', '.join(sorted(_SUFFIXES))}"
-        )
-    return found
-
-
-def _frame_of(path: Path, found: ControlParameters) -> Frame:
-    return crop_data_bar(read_frame(path), found.data_bar_rows)
-
-
-def _pixels(frames: Sequence[np.ndarray]) -> FramePixels:
-    sizes = np.array([frame.shape for frame in frames], np.int64)
-    ends = np.cumsum(sizes[:, 0] * sizes[:, 1])
-    return FramePixels(
-        torch.from_numpy(np.concatenate([frame.reshape(-1) for frame in frames])),
-        torch.from_numpy(ends - sizes[:, 0] * sizes[:, 1]),
-        torch.from_numpy(sizes[:, 0].copy()),
-        torch.from_numpy(sizes[:, 1].copy()),
-    )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from semtune.focusing.summary import FocusReport
     from semtune.reproduction import Reproduction
     from semtune.results import EpochResult
-    from semtune.scoring import ScoredFrame
     from semtune.search.driver import Resources
 
 Observer = Callable[[Event], None]
@@ -187,26 +185,6 @@ def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: st
 def rollback(workspace: Workspace, tracking_uri: str | None) -> tuple[int, int]:
     """Give the alias back to the champion before; returns (version that was, version that is)."""
     return roll_back(open_store(workspace, tracking_uri))
-
-
-def score(
-    workspace: Workspace,
-    paths: Sequence[Path],
-    controls: Mapping[str, float],
-    tracking_uri: str | None,
-    engine: str = "auto",
-) -> tuple[int, list[ScoredFrame]]:
-    """Score images with the champion; returns its version and the scores."""
-    from semtune.candidacy import load_champion
-    from semtune.scoring import image_files, score_files
-
-    files = image_files(paths)
-    version, scorer = load_champion(workspace, open_store(workspace, tracking_uri))
-    if scorer.dataset_origin == "simulated":
-        _LOG.warning(
-            "champion version %d learnt from simulated scores: a starting point, no specialist", version
-        )
-    return version, score_files(scorer, files, controls, engine)
 
 
 def focus(

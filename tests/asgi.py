@@ -10,7 +10,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def ask(app, method, path, body=b"", headers=None):
+def ask(app, method, path, body=b"", headers=None, query=""):
     """Send one request as a program on this machine would; headers replace its own, None leaves one out."""
     own = {"host": "127.0.0.1:8000", "content-length": str(len(body))} | (headers or {})
     sent = []
@@ -18,12 +18,17 @@ def ask(app, method, path, body=b"", headers=None):
         "type": "http",
         "method": method,
         "path": path,
-        "query_string": b"",
-        "headers": [(name.encode(), text.encode()) for name, text in own.items() if text is not None],
+        "root_path": "",
+        "query_string": query.encode(),
+        "headers": [
+            (name.encode(), text.encode("latin-1")) for name, text in own.items() if text is not None
+        ],
     }
 
+    received = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive():
-        return {"type": "http.request", "body": body, "more_body": False}
+        return received.pop() if received else {"type": "http.disconnect"}
 
     async def send(message):
         sent.append(message)

@@ -8,7 +8,7 @@ import torch
 from conftest import write_small_dataset
 from small_workspace import FINALIST, append, plan_of, plan_small_search, started, write_small_search
 
-from semtune import workflow
+from semtune import deployment, workflow
 from semtune.candidacy import find_start
 from semtune.errors import SearchError, TrackingError
 from semtune.images import write_png
@@ -90,7 +90,7 @@ def test_the_first_that_beats_all_baselines_is_promoted_and_scores(workspace, da
     assert "there was no champion" in result.decision.reason
     frame = np.random.default_rng(0).integers(0, 256, (96, 128), dtype=np.uint8)
     write_png(tmp_path / "frame.png", frame)
-    version, [scored] = workflow.score(workspace, [tmp_path / "frame.png"], {"focus": 0.3}, None)
+    version, [scored] = deployment.score(workspace, [tmp_path / "frame.png"], {"focus": 0.3}, None)
     assert version == 1
     assert scored.score == pytest.approx(6.5)
     assert (scored.controls, scored.missing) == ({"focus": 0.3}, ("brightness", "contrast"))
@@ -110,7 +110,7 @@ def test_a_better_baseline_refuses_the_promotion(workspace, data):
     assert (result.decision.promote, result.version) == (False, None)
     assert "has a test RMSE of 1.5000, which is not lower than 0.5000 of" in result.decision.reason
     with pytest.raises(TrackingError, match="there is no champion yet; `semtune promote NAME` makes"):
-        workflow.score(workspace, [data / "frames" / "field0_0.png"], {}, None)
+        deployment.score(workspace, [data / "frames" / "field0_0.png"], {}, None)
 
 
 def test_the_champion_meets_the_frames_of_its_challenger(workspace, data, tmp_path):
@@ -168,9 +168,9 @@ def test_a_rollback_brings_the_champion_before_back_into_use(workspace, data):
     finish(workspace, data, "second", 0.4, answer=7.0)
     for name in ("first", "second"):
         assert promoted(workspace, name).decision.promote
-    assert [each.score for each in workflow.score(workspace, frame, {}, None)[1]] == [pytest.approx(7.0)]
+    assert [each.score for each in deployment.score(workspace, frame, {}, None)[1]] == [pytest.approx(7.0)]
     assert workflow.rollback(workspace, None) == (2, 1)
-    version, [scored] = workflow.score(workspace, frame, {}, None)
+    version, [scored] = deployment.score(workspace, frame, {}, None)
     assert (version, scored.score) == (1, pytest.approx(3.0))
     with pytest.raises(TrackingError, match="no version was champion before version 1"):
         workflow.rollback(workspace, None)

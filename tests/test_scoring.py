@@ -18,7 +18,8 @@ from semtune.engines import choice
 from semtune.engines.choice import EngineTrial, surroundings, write_trials
 from semtune.errors import ConfigError, DatasetError, SearchError, UnknownNameError
 from semtune.images import write_png
-from semtune.scoring import Scorer, image_files, score_files
+from semtune.images.listing import image_files
+from semtune.scoring import Scorer, score_files
 from semtune.training.checkpoint import read_weights, write_tensors, write_weights
 from semtune.training.fit import fit, prepare_step, score_with_and_without_controls
 

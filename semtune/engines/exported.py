@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from semtune.engines.native import CropScorer, ScoreCrops
 from semtune.networks.head import ScoreNetwork
 
+OPSET = 17
+"""Of the ONNX models."""
 _INPUTS = ("crops", "controls")
 
 
@@ -42,6 +44,29 @@ def averaging_matrix(size: int, parts: int) -> Tensor:
     return torch.from_numpy(matrix)
 
 
+def as_onnx(network: ScoreNetwork, crops: Tensor) -> bytes:
+    """The network as ONNX, for any batch of crops of this size; the same bytes each time.
+
+    By the exporter of TorchScript: that of torch.export takes 5 to 25 s where this takes 0.1 to 2.
+    """
+    scorer = CropScorer(_without_adaptive_pools(network))
+    controls = torch.zeros(2, len(network.control_mean))
+    file = BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # it is deprecated, and says of every constant that it is one
+        torch.onnx.export(
+            scorer,
+            (torch.zeros(2, *crops.shape[1:], dtype=torch.uint8), controls),
+            file,  # type: ignore[arg-type]  # this exporter takes what can be written to
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=list(_INPUTS),
+            output_names=["scores"],
+            dynamic_axes={name: {0: "batch"} for name in (*_INPUTS, "scores")},
+        )
+    return file.getvalue()
+
+
 def in_onnxruntime(network: ScoreNetwork, crops: Tensor, bfloat16: bool) -> ScoreCrops:
     """ONNX Runtime in float32, on as many threads as torch has; its CPU kernels know no bfloat16."""
     import onnxruntime
@@ -50,7 +75,7 @@ def in_onnxruntime(network: ScoreNetwork, crops: Tensor, bfloat16: bool) -> Scor
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(
-        _exported(network, crops), options, providers=["CPUExecutionProvider"]
+        as_onnx(network, crops), options, providers=["CPUExecutionProvider"]
     )
 
     def score(crops: Tensor, controls: Tensor) -> Tensor:
@@ -74,7 +99,7 @@ def in_openvino(network: ScoreNetwork, crops: Tensor, bfloat16: bool) -> ScoreCr
         "ENABLE_CPU_PINNING": False,  # other workers share the cores
     }
     request = core.compile_model(
-        core.read_model(_exported(network, crops)), "CPU", settings
+        core.read_model(as_onnx(network, crops)), "CPU", settings
     ).create_infer_request()
 
     def score(crops: Tensor, controls: Tensor) -> Tensor:
@@ -82,29 +107,6 @@ def in_openvino(network: ScoreNetwork, crops: Tensor, bfloat16: bool) -> ScoreCr
         return torch.from_numpy(answer[0].copy())  # the request's own buffer is used again
 
     return score
-
-
-def _exported(network: ScoreNetwork, crops: Tensor) -> bytes:
-    """The network as ONNX, for any batch of crops of this size.
-
-    By the exporter of TorchScript: that of torch.export takes 5 to 25 s where this takes 0.1 to 2.
-    """
-    scorer = CropScorer(_without_adaptive_pools(network))
-    controls = torch.zeros(2, len(network.control_mean))
-    file = BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # it is deprecated, and says of every constant that it is one
-        torch.onnx.export(
-            scorer,
-            (torch.zeros(2, *crops.shape[1:], dtype=torch.uint8), controls),
-            file,  # type: ignore[arg-type]  # this exporter takes what can be written to
-            dynamo=False,
-            opset_version=17,
-            input_names=list(_INPUTS),
-            output_names=["scores"],
-            dynamic_axes={name: {0: "batch"} for name in (*_INPUTS, "scores")},
-        )
-    return file.getvalue()
 
 
 def _without_adaptive_pools(network: ScoreNetwork) -> ScoreNetwork:

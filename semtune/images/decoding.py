@@ -26,9 +26,7 @@ from semtune.images.bounds import (
     damaged,
     open_tiff,
 )
-
-Frame = NDArray[np.uint8] | NDArray[np.uint16]
-"""Grey levels, shape (height, width)."""
+from semtune.images.geometry import Frame
 
 _STRIP = 64
 """Rows that are turned grey at a time: bounds the memory."""

@@ -6,6 +6,7 @@ square only move pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -48,6 +49,18 @@ class FramePixels:
     widths: Tensor
     pager: Pager | None = None
     """Of the mapped file that `pixels` looks into, where that is larger than memory."""
+
+    @classmethod
+    def stacked(cls, frames: Sequence[NDArray[np.uint8]]) -> FramePixels:
+        """Put frames one after the other, on the host."""
+        sizes = np.array([frame.shape for frame in frames], np.int64)
+        ends = np.cumsum(sizes[:, 0] * sizes[:, 1])
+        return cls(
+            torch.from_numpy(np.concatenate([frame.reshape(-1) for frame in frames])),
+            torch.from_numpy(ends - sizes[:, 0] * sizes[:, 1]),
+            torch.from_numpy(sizes[:, 0].copy()),
+            torch.from_numpy(sizes[:, 1].copy()),
+        )
 
     def to(self, device: torch.device) -> FramePixels:
         """Return the same frames on another device."""

@@ -1,0 +1,1 @@
+"""The champion behind HTTP: for programs of the microscope that cannot run Python."""
