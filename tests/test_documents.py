@@ -30,7 +30,10 @@ DOCUMENTS = [
 ]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 ALL = "\n".join(TEXTS.values())
-README, COMMANDS, EXTENDING = (TEXTS[name] for name in ("README.md", "docs/commands.md", "docs/extending.md"))
+README, COMMANDS, EXTENDING, SPACES_PAGE = (
+    TEXTS[name]
+    for name in ("README.md", "docs/commands.md", "docs/extending.md", "docs/search-spaces.md")
+)
 PROGRAM = get_command(app)
 SPACES = [path.stem for path in sorted(ROOT.glob("search_spaces/*.yaml"))]
 SHARED_OPTIONS = {"--json", "--workspace", "--tracking-uri", "--help"}
@@ -134,10 +137,10 @@ def test_every_name_is_in_the_document(document, names):
 
 
 @pytest.mark.parametrize("model", [Hyperparameters, SearchSettings])
-def test_the_readme_has_the_default_of_every_setting(model):
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", README, re.MULTILINE))
+def test_the_documents_have_the_default_of_every_setting(model):
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", SPACES_PAGE, re.MULTILINE))
     for name, field in model.model_fields.items():
-        assert name in rows, f"{name} is in no table of the README"
+        assert name in rows, f"{name} is in no table of docs/search-spaces.md"
         if field.default is not None and not field.is_required() and not field.default_factory:
             assert rows[name] == str(field.default), name
         else:
