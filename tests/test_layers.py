@@ -42,7 +42,7 @@ LAYERS = {
     "simulator": 3,
     "dataset": 3,
     "simulated_dataset": 4,
-    "labelling": 4,
+    "labelling": 5,
     "training": 4,
     "start": 4,
     "score_maps": 2,

@@ -16,10 +16,10 @@ architecture: pacf
 learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}
 sampler: random
 scheduler: none
-epochs: 150
+epochs: 70
 crop: 64
 tiles: 1
-trials: 3
+trials: 2
 """
 
 
