@@ -11,7 +11,10 @@ class Answer(NamedTuple):
 
 
 def ask(app, method, path, body=b"", headers=None, query=""):
-    """Send one request as a program on this machine would; headers replace its own, None leaves one out."""
+    """Send one request as a program on this machine would; headers replace its own, None leaves one out.
+
+    A list in place of the body is what arrives of it; then nothing follows.
+    """
     own = {"host": "127.0.0.1:8000", "content-length": str(len(body))} | (headers or {})
     sent = []
     scope = {
@@ -25,10 +28,11 @@ def ask(app, method, path, body=b"", headers=None, query=""):
         ],
     }
 
-    received = [{"type": "http.request", "body": body, "more_body": False}]
+    whole = [{"type": "http.request", "body": body, "more_body": False}, {"type": "http.disconnect"}]
+    received = list(body) if isinstance(body, list) else whole
 
     async def receive():
-        return received.pop() if received else {"type": "http.disconnect"}
+        return received.pop(0) if received else await asyncio.sleep(3600)
 
     async def send(message):
         sent.append(message)

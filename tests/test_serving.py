@@ -192,6 +192,13 @@ def test_who_waits_too_long_is_told_that_the_server_is_busy(desk, image, monkeyp
         release.set()
 
 
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_a_request_that_does_not_arrive_is_given_up(desk, path):
+    parts = [{"type": "http.request", "body": b"{", "more_body": True}]
+    status, told = asked(application(desk, 7, 0.2, "0.1.0"), "POST", path, parts, JSON)
+    assert (status, told) == (408, {"refused": "the request did not arrive in time"})
+
+
 def test_the_first_frame_decides_on_the_engine_unless_one_is_named(scorer, tmp_path, image, monkeypatch):
     raced = []
     monkeypatch.setattr(

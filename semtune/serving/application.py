@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
+from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
 from semtune.scoring import ScoredFrame
@@ -85,7 +87,7 @@ def application(desk: Desk, version: int, seconds: float, semtune_version: str) 
     app = FastAPI(
         title="semtune: scores of SEM frames", version=semtune_version, docs_url=None, redoc_url=None,
         exception_handlers={
-            RequestValidationError: _malformed, HTTPException: _refused,
+            RequestValidationError: _malformed, AnyHTTPException: _refused,
             RefusedError: _unusable, TimeoutError: _busy,
         },
     )  # fmt: skip
@@ -98,10 +100,7 @@ def application(desk: Desk, version: int, seconds: float, semtune_version: str) 
     async def score(request: Request) -> Score:
         """Score one frame: the body is the image file, control parameters stand in the address."""
         controls = {name: _number(name, text) for name, text in request.query_params.items()}
-        try:
-            image = await asyncio.wait_for(request.body(), seconds)
-        except TimeoutError:
-            raise HTTPException(408, "the request did not arrive in time") from None
+        image = await request.body()
         return await asyncio.wait_for(answered(image, controls), seconds)
 
     async def score_batch(batch: Batch) -> list[Score]:
@@ -131,7 +130,31 @@ def application(desk: Desk, version: int, seconds: float, semtune_version: str) 
     app.add_api_route("/health", health, methods=["GET"])
     app.add_api_route("/docs", page, methods=["GET"], include_in_schema=False)
     app.mount("/page", StaticFiles(directory=swagger_ui_path))
+    app.add_middleware(_InTime, seconds=seconds)
     return app
+
+
+class _InTime:
+    """Gives up on a request whose body does not arrive in time."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        end, arrived = time.monotonic() + self._seconds, False
+
+        async def receive_in_time() -> Message:
+            nonlocal arrived
+            if arrived:
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), end - time.monotonic())
+            except TimeoutError:
+                raise HTTPException(408, "the request did not arrive in time") from None
+            arrived = not message.get("more_body", False)
+            return message
+
+        await self._app(scope, receive_in_time, send)
 
 
 def _as_score(version: int, scored: ScoredFrame) -> Score:
@@ -198,7 +221,9 @@ async def _busy(request: Request, fault: Exception) -> JSONResponse:
 
 
 async def _refused(request: Request, fault: Exception) -> JSONResponse:
-    code, why = (fault.status_code, fault.detail) if isinstance(fault, HTTPException) else (400, str(fault))
+    code, why = (
+        (fault.status_code, fault.detail) if isinstance(fault, AnyHTTPException) else (400, str(fault))
+    )
     return _answer(why, code)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def serve(
             limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=int(settings.seconds) + 1,
         )  # fmt: skip
         port.listen()
+        # uvicorn raises a signal again when it has ended: what this function holds is to be put away first.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         opened(f"http://{settings.host}:{port.getsockname()[1]}")
         with suppress(KeyboardInterrupt):
             uvicorn.Server(config).run(sockets=[port])

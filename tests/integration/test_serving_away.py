@@ -100,15 +100,19 @@ def test_a_request_that_breaks_off_hurts_nobody(port, frame, tmp_path):
     assert asked(port, "POST", "/score", image_of(frame, tmp_path))[0] == 200
 
 
-def test_the_server_ends_cleanly(place):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_server_ends_cleanly(place, end, monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     number = free_port()
     with place.started("serve", "--port", number) as process:
         while asked(number, "GET", "/health") is None:
             assert process.poll() is None
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        assert list(tmp_path.glob("semtune-serve-*"))
+        process.send_signal(end)
         assert process.wait(30) == 0
-    assert not (place.folder / "log").read_text().count("Traceback")
+    assert not list(tmp_path.glob("semtune-serve-*"))
+    assert "Traceback" not in (place.folder / "log").read_text()
 
 
 def test_frames_are_scored_as_they_are_saved_until_ctrl_c(place, frame, tmp_path):
