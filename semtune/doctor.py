@@ -121,7 +121,7 @@ def _called(
             hindrances = hindered(storage or str(workspace.path))
         except StorageError as error:
             others.append(_fault(THIS, error))
-    remedy = "see `ray status` and the logs in /tmp/ray there, then ask again"
+    remedy = "install the same semtune there, or see `ray status` and the logs in /tmp/ray"
     others += [Finding("fault", each.node, each.trouble, remedy) for each in answers if each.trouble]
     return {
         each.node: NodeFacts.model_validate(each.told).model_copy(

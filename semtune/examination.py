@@ -28,8 +28,8 @@ def examine(cache: Path) -> NodeFacts:
     Args:
         cache: Folder of decoded frames; it need not be there.
     """
-    device, cpus = training_device(), len(os.sched_getaffinity(0))
-    gpus, driver = _gpus()
+    device, (gpus, driver) = training_device(), _gpus()
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return NodeFacts(
         versions={**versions_here(), "source": source_here()},
         cpus=cpus,
@@ -52,11 +52,8 @@ def examine_node(cache: str | None) -> dict[str, Any]:
     Args:
         cache: Folder of decoded frames; None for the node's own, which it fills from a storage.
     """
-    return (
-        examine(Path(cache) if cache else node_cache()[0])
-        .model_copy(update={"token": _asks_for_token()})
-        .model_dump()
-    )
+    facts = examine(Path(cache) if cache else node_cache()[0])
+    return facts.model_copy(update={"token": _asks_for_token()}).model_dump()
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str | None]:

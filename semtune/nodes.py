@@ -194,7 +194,7 @@ def _unlike_drivers(nodes: Mapping[str, NodeFacts]) -> list[Finding]:
 
 def _nobody_works(nodes: Mapping[str, NodeFacts]) -> list[Finding]:
     given = [facts.ray_cpus for facts in nodes.values()]
-    if any(cpus is None or cpus > 0 for cpus in given):
+    if not given or any(cpus is None or cpus > 0 for cpus in given):
         return []
     remedy = "start Ray on worker nodes, or wait for what adds them when trials ask"
     return [Finding("warning", "the cluster", "no node gives cores to trials", remedy)]

@@ -88,4 +88,5 @@ def test_a_cluster_that_gives_no_cores_is_told():
     (found,) = judged(head=node(ray_cpus=0))
     assert "no node gives cores" in found.what
     assert judged(head=node(ray_cpus=0), worker=node()) == []
+    assert judged() == []  # nobody answered, which is told otherwise
     assert judged(alone=node(ray_cpus=None, token=None)) == []

@@ -13,7 +13,7 @@ from hosts import network, why_not
 from mlflow_server import free_port
 from place import until
 
-from semtune.journal import read_record
+from semtune.journal import read_events, read_record
 from semtune.workspace import Workspace
 
 SCRIPT = Path(__file__).parents[2] / "cluster" / "slurm" / "semtune.sbatch"
@@ -83,4 +83,6 @@ def test_a_job_is_interrupted_before_its_limit_and_goes_on_when_it_is_queued_aga
     assert end.closed.state == "finished"
     assert [len(trial.epochs) for trial in end.trials.values()] == [30] * 4
     assert (tmp_path / "workspace" / "ray_token").stat().st_mode & 0o777 == 0o600
-    assert "2 nodes" in job.said()
+    hosts = {event.host for event, _ in read_events(folder.journal) if event.event == "trial_at_work"}
+    assert hosts == {host.address for host in made.hosts.values()}
+    assert "a search can start here" in job.said()  # the doctor looked first
