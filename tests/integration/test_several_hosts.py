@@ -21,6 +21,7 @@ WHY_NOT = why_not() or why_no_postgres() or why_no_s3()
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "there can be hosts"),
+    pytest.mark.timeout(600),  # all that happens is in the set-up of the first test
     # mlflow 3.17 with sqlalchemy 2.1: a loader strategy that mlflow still names.
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
 ]
