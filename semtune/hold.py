@@ -34,7 +34,6 @@ def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
     lock = FileLock(folder.path / "lock", timeout=patience)
     try:
         lock.acquire()
-        folder.stop.unlink(missing_ok=True)  # asked of a process that is gone
     except Timeout:
         raise SearchError(
             f"search {folder.name!r} is running in another process; wait for it or stop it"
@@ -43,6 +42,7 @@ def only_one(folder: SearchFolder, patience: float = 1.0) -> Iterator[None]:
         told = disk_trouble(error) or f"{error.strerror}; correct that"
         raise StorageError(f"{folder.path}: the search cannot be taken up: {told}") from error
     try:
+        folder.stop.unlink(missing_ok=True)  # asked of a process that is gone
         yield
     finally:
         lock.release()

@@ -13,7 +13,7 @@ _MINUTE = 60.0
 _RECENT = 60.0  # seconds; Ray takes up to half of it to find that a machine is gone
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
     """What ends the search phase, or the session."""
 

@@ -252,7 +252,7 @@ class Workers:
         trials = self.director.record.trials.values()
         kept = 0 if any(len(trial.epochs) == self.grid.epochs for trial in trials) else self.grid.epochs - 1
         if self.epochs + len(self._agenda) + 1 + kept > self.budget:
-            self.director.seconds = 0.0
+            self.director.circumstances.limits.seconds = 0.0
 
 
 def whole_grid(grid: Grid, seed: int) -> Found:
