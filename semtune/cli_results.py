@@ -8,12 +8,22 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, BesideOption, JsonOption, WorkspaceOption, cell, workspace_at
+from semtune.cli_options import (
+    HERE,
+    BesideOption,
+    JsonOption,
+    NameArgument,
+    WorkspaceOption,
+    cell,
+    examples,
+    say,
+    workspace_at,
+)
 
 app = typer.Typer()
 
 
-@app.command("list")
+@app.command("list", epilog=examples("semtune list"))
 def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> None:
     """List the searches of the workspace."""
     from semtune import workflow
@@ -31,9 +41,9 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
     print_table(headers, [tuple(cell(value) for value in each.values()) for each in searches], "Searches")
 
 
-@app.command()
+@app.command(epilog=examples("semtune report tin --out table1.md --out table1.html"))
 def report(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
     beside: BesideOption = None,
@@ -52,4 +62,4 @@ def report(
 
     print_comparison(table)
     for path in written:
-        typer.echo(f"-> {path}")
+        say(f"-> {path}")

@@ -187,12 +187,15 @@ class SearchRecord:
         return sum(len(trial.epochs) for trial in self.trials.values())
 
     @property
+    def best_trial(self) -> TrialRecord | None:
+        """The trial with the lowest RMSE on the validation frames of those that did not fail."""
+        known = [t for t in self.trials.values() if not t.failed and t.epochs]
+        return min(known, key=lambda trial: trial.epochs[-1].validation_rmse, default=None)
+
+    @property
     def best_validation_rmse(self) -> float | None:
         """Lowest RMSE on the validation frames of any trial that did not fail."""
-        known = [
-            t.validation_rmse for t in self.trials.values() if not t.failed and t.validation_rmse is not None
-        ]
-        return min(known, default=None)
+        return self.best_trial.validation_rmse if self.best_trial else None
 
 
 class Journal:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
 from semtune import cli, cli_search
-from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds
+from semtune.cli_options import complain, parse_controls, parse_heartbeat, parse_seconds
 from semtune.errors import ConfigError
 from semtune.journal import SearchClosed, SearchOpened, TrialEnded
 from semtune.workspace import Workspace
@@ -45,7 +45,7 @@ class Answer:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("SEMTUNE_WORKSPACE", "MLFLOW_TRACKING_URI"):
+    for name in ("SEMTUNE_WORKSPACE", "MLFLOW_TRACKING_URI", "SEMTUNE_QUIET", "NO_COLOR"):
         monkeypatch.setenv(name, "")  # so that what a command sets is taken back
         monkeypatch.delenv(name)
 
@@ -156,6 +156,25 @@ def test_the_module_is_the_program(tmp_path):
         [sys.executable, "-m", "semtune", "list", "--json"], cwd=tmp_path, capture_output=True
     )
     assert (done.returncode, done.stdout) == (0, b"[]\n")
+
+
+def test_quiet_leaves_results_alone_wherever_it_stands(semtune, tmp_path):
+    made = semtune("simulate", "a", "--fields", "2", "--settings", "1")
+    assert "2 simulated frames" in made.out
+    assert semtune("simulate", "b", "--fields", "2", "--settings", "1", "--quiet").out == ""
+    assert semtune("-q", "simulate", "c", "--fields", "2", "--settings", "1").out == ""
+    assert semtune("simulate", "d", "--fields", "2", "--settings", "1", "-q", "--json").json["frames"] == 2
+    assert "2 frames, 2 fields" in semtune("check", "a", "-q").out
+    assert "no search named" in refusal(semtune("report", "nothing", "-q"))
+
+
+def test_an_error_is_red_unless_no_color_asks_for_none(monkeypatch):
+    said = []
+    monkeypatch.setattr("typer.secho", lambda text, err, fg: said.append(fg))
+    complain("no")
+    monkeypatch.setenv("NO_COLOR", "1")
+    complain("no")
+    assert said == ["red", None]
 
 
 # What options mean

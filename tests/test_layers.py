@@ -18,6 +18,8 @@ LAYERS = {
     "environment": 1,
     "published": 1,
     "registry": 1,
+    "spaces": 1,
+    "hook": 1,
     "images": 1,
     "results": 1,
     "timing": 1,
