@@ -62,8 +62,10 @@ def _trials(ctx: typer.Context, search: str) -> Iterator[str]:
 
 def _workspace(ctx: typer.Context) -> Workspace:
     """The workspace that the line so far names; options before the command stand in the context above."""
+    source = ctx.get_parameter_source("workspace")
+    own = ctx.params.get("workspace") if source and source.name == "COMMANDLINE" else None
     above = ctx.parent.params.get("workspace") if ctx.parent else None
-    given = ctx.params.get("workspace") or above or os.environ.get("SEMTUNE_WORKSPACE") or "semtune-workspace"
+    given = own or above or os.environ.get("SEMTUNE_WORKSPACE") or "semtune-workspace"
     return Workspace(Path(str(given)).expanduser().resolve())
 
 

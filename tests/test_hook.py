@@ -73,9 +73,7 @@ def test_the_hook_is_told_how_a_search_ended_and_which_trial_is_best(place, tmp_
     assert out.read_text() == "demo|finished||trial-0000|0.6000"
 
 
-def test_the_hook_hears_of_a_search_that_broke_and_not_of_one_that_never_began(
-    place, tmp_path, small_dataset
-):
+def test_the_hook_hears_of_a_search_that_broke_not_of_one_that_never_began(place, tmp_path, small_dataset):
     folder, _ = plan_small_search(place, small_dataset, "broke")
     out = tmp_path / "out"
     hook = (sys.executable, "-c", SAY, str(out), *TOLD)
