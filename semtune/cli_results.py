@@ -17,6 +17,7 @@ from semtune.cli_options import (
     cell,
     examples,
     say,
+    show,
     workspace_at,
 )
 
@@ -63,3 +64,17 @@ def report(
     print_comparison(table)
     for path in written:
         say(f"-> {path}")
+
+
+@app.command(epilog=examples("semtune explain tin"))
+def explain(name: NameArgument, as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> None:
+    """Tell why trials stopped, which hyperparameters mattered, and whether more trials would help."""
+    from semtune import explanation
+
+    found = explanation.explain_search(workspace_at(workspace).existing(name))
+    if as_json:
+        show(explanation.facts(found), as_json, "")
+        return
+    from semtune.display import print_tables
+
+    print_tables(f"The search {name}, explained", explanation.tables(found), explanation.notes(found))

@@ -56,6 +56,7 @@ LAYERS = {
     "report": 6,
     "services": 7,
     "exhibits": 7,
+    "explanation": 7,
     "reproduction": 7,
     "changes": 7,
     "session": 7,
