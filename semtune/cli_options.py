@@ -150,22 +150,6 @@ def parse_numbers(text: str, option: str, example: str) -> dict[str, float]:
     return given
 
 
-def explanation(facts: dict[str, Any]) -> str:
-    """What a dry run says, as text."""
-    lines = [f"{facts['frames']} frames of {facts['fields']} fields, digest {facts['digest'][:12]}"]
-    if origin := facts.get("started_from"):
-        moved = f"; {origin['fields_moved']} fields that it has seen train" if origin["fields_moved"] else ""
-        lines.append(f"{origin['architecture']} starts from {origin['source']}, others from scratch{moved}")
-    for stratum in facts["strata"]:
-        rungs = ", ".join(map(str, stratum["rungs"])) or "none"
-        trials = f"{stratum['trials']} trials of up to {stratum['epochs']} epochs"
-        fresh = f", {stratum['fresh_seeds']} more with fresh seeds" if stratum["fresh_seeds"] else ""
-        lines.append(f"{stratum['name']}: {trials}, rungs at {rungs}{fresh}")
-    lines += [f"warning: {leak}" for leak in facts["leaks"]]
-    lines.append(f"at most {facts['most_epochs']} epochs; nothing was started")
-    return "\n".join(lines)
-
-
 def cell(value: object) -> str:
     """A value in a table."""
     return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)

@@ -10,6 +10,7 @@ import typer
 
 from semtune.cli_completion import complete_space, complete_start
 from semtune.cli_ending import conclude, observed
+from semtune.cli_forecast import foretold
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -29,7 +30,6 @@ from semtune.cli_options import (
     UriOption,
     WorkspaceOption,
     examples,
-    explanation,
     parse_gpus,
     parse_heartbeat,
     parse_hook,
@@ -87,6 +87,7 @@ def search(
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
     dry_run: Annotated[bool, typer.Option(help="Check and explain; start nothing.")] = False,
+    probe: Annotated[bool, typer.Option(help="In a dry run, time a batch of each architecture.")] = True,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -114,8 +115,8 @@ def search(
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
     place, hook = workspace_at(workspace), parse_hook(on_end)
     if dry_run:
-        facts = workflow.explain(place, request, tracking_uri)
-        show(facts, as_json, explanation(facts))
+        facts = workflow.explain(place, request, tracking_uri, resources if probe else None)
+        show(facts, as_json, foretold(facts))
         return
     outcome = observed(
         place, name, as_json, hook, lambda observe: workflow.search(place, request, conditions, observe)

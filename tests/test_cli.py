@@ -278,7 +278,7 @@ def test_a_missing_frame_is_refused_with_the_same_remedy(semtune, broken):
 
 
 def test_the_faulty_can_be_left_out(semtune, broken):
-    answer = semtune(*asked("quick", broken, "--leave-out-faulty", "--dry-run", "--json"))
+    answer = semtune(*asked("quick", broken, "--leave-out-faulty", "--dry-run", "--no-probe", "--json"))
     assert answer.code == 0
     assert answer.json["frames"] == 23
 
@@ -286,7 +286,7 @@ def test_the_faulty_can_be_left_out(semtune, broken):
 def test_frames_smaller_than_the_crop_are_refused(semtune, dataset):
     message = refusal(semtune(*asked("quick", dataset, "--crop", "97")))
     assert "24 frames have a side below the crop of 97 pixels" in message
-    assert semtune(*asked("quick", dataset, "--crop", "96", "--dry-run")).code == 0
+    assert semtune(*asked("quick", dataset, "--crop", "96", "--dry-run", "--no-probe")).code == 0
 
 
 def test_a_dataset_that_is_not_there_is_refused(semtune):
@@ -295,12 +295,12 @@ def test_a_dataset_that_is_not_there_is_refused(semtune):
 
 def test_a_bad_time_budget_is_refused_in_a_dry_run_too(semtune, dataset):
     command = asked("quick", dataset, "--time-budget", "soon")
-    for options in ([], ["--dry-run"]):
+    for options in ([], ["--dry-run", "--no-probe"]):
         assert "is no duration" in refusal(semtune(*command, *options))
 
 
 def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
-    asked_for = asked("quick", dataset, "--trials", "7", "--epochs", "5", "--dry-run")
+    asked_for = asked("quick", dataset, "--trials", "7", "--epochs", "5", "--dry-run", "--no-probe")
     facts = semtune(*asked_for, "--json").json
     assert (facts["frames"], facts["fields"]) == (24, 6)
     assert sum(stratum["trials"] for stratum in facts["strata"]) == 7
@@ -314,8 +314,11 @@ def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
 
 def test_a_dry_run_tells_of_fresh_seeds_and_of_a_split_that_leaks(semtune, dataset):
     asked_for = asked("quick", dataset, "--trials", "6", "--epochs", "5", "--seeds", "2", "--split", "random")
-    text = semtune(*asked_for, "--dry-run").out
-    assert "1 trials of up to 5 epochs, rungs at 1, 3, 2 more with fresh seeds" in text
+    text = semtune(*asked_for, "--dry-run", "--no-probe").out
+    assert (
+        "1 trials of up to 5 epochs, rungs at 1, 3 (about 1 reach 3, 1 reach 5), 2 more with fresh seeds"
+        in text
+    )
     assert "warning: --split random leaks" in text
     assert "at most 90 epochs" in text
 
@@ -323,7 +326,7 @@ def test_a_dry_run_tells_of_fresh_seeds_and_of_a_split_that_leaks(semtune, datas
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(semtune, dataset, finished):
     before = contents(finished.path)
     command = ["search", "quick", "--data", dataset, "--name", "demo", "--workspace", finished.path]
-    for options in ([], ["--dry-run"]):
+    for options in ([], ["--dry-run", "--no-probe"]):
         message = refusal(semtune(*command, *options))
         assert "`semtune resume demo` goes on with it" in message
         assert "another --name starts anew" in message
@@ -332,7 +335,7 @@ def test_a_name_that_is_taken_is_refused_and_nothing_changes(semtune, dataset, f
 
 def test_a_name_that_leaves_the_workspace_is_refused(semtune, dataset):
     assert "cannot name a search" in refusal(
-        semtune("search", "quick", "--data", dataset, "--name", "../out", "--dry-run")
+        semtune("search", "quick", "--data", dataset, "--name", "../out", "--dry-run", "--no-probe")
     )
 
 
