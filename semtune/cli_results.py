@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from semtune.cli_completion import complete_searched
 from semtune.cli_options import (
     HERE,
     BesideOption,
@@ -22,6 +23,10 @@ from semtune.cli_options import (
 )
 
 app = typer.Typer()
+ComparedArgument = Annotated[
+    str,
+    typer.Argument(help="A search, or a trial as NAME/trial-0003.", autocompletion=complete_searched),
+]
 
 
 @app.command("list", epilog=examples("semtune list"))
@@ -78,3 +83,22 @@ def explain(name: NameArgument, as_json: JsonOption = False, workspace: Workspac
     from semtune.display import print_tables
 
     print_tables(f"The search {name}, explained", explanation.tables(found), explanation.notes(found))
+
+
+@app.command(epilog=examples("semtune compare tin gold", "semtune compare tin/trial-0001 tin/trial-0004"))
+def compare(
+    one: ComparedArgument,
+    other: ComparedArgument,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Put two searches or two trials side by side: settings that differ, figures, paired differences."""
+    from semtune import workflow
+
+    found = workflow.compare(workspace_at(workspace), one, other)
+    if as_json:
+        show(found.facts, as_json, "")
+        return
+    from semtune.display import print_tables
+
+    print_tables(f"{one} and {other}", found.tables(), found.notes())

@@ -31,9 +31,13 @@ from semtune.planning import read_plan
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
 from semtune.report.text import Columns, columns, supplements, title
+from semtune.search.space import SearchSpace
+from semtune.time_left import time_left
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
+_MOST_RUNNING, _BEST = 12, 4
+"""Trials that the live table shows."""
 
 
 class SearchDisplay:
@@ -45,8 +49,9 @@ class SearchDisplay:
 
     def __init__(self, folder: SearchFolder) -> None:
         self._folder, self._console = folder, Console()
-        self._record, self._trials = SearchRecord(), 0
-        self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
+        self._record = SearchRecord()
+        self._space: SearchSpace | None = None
+        self._start, self._frames_before = time.monotonic(), 0
         live = Live(
             get_renderable=self._render, console=self._console, refresh_per_second=_REFRESHES_PER_SECOND
         )
@@ -77,24 +82,23 @@ class SearchDisplay:
     def _open(self) -> None:
         """Take up the search as it stands; the journal has the opening event already."""
         self._record = read_record(self._folder.journal)
-        self._trials = read_plan(self._folder.plan).space().settings.trials
-        self._frames_before, self._ended_before = self._record.frames_trained, _count_ended(self._record)
+        self._space = read_plan(self._folder.plan).space()
+        self._frames_before = self._record.frames_trained
 
     def _render(self) -> RenderableType:
-        return Group(_architecture_table(self._record), self._status())
+        return Group(_architecture_table(self._record), _trial_table(self._record), self._status())
 
     def _status(self) -> Text:
         seconds = max(time.monotonic() - self._start, 1e-3)
         ended = _count_ended(self._record)
         parts = [
-            f"{ended}/{self._trials} trials ended",
+            f"{ended}/{self._space.settings.trials if self._space else '?'} trials ended",
             f"{self._record.epochs_trained} epochs",
             f"{(self._record.frames_trained - self._frames_before) / seconds:.0f} frames/s",
             f"{_duration(seconds)} so far",
         ]
-        new = ended - self._ended_before
-        if new and ended < self._trials:
-            parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
+        left = time_left(self._record, self._space) if self._space else None
+        parts.append("time left not known yet" if left is None else f"about {_duration(left)} left")
         return Text("  ".join(parts), style="dim")
 
 
@@ -146,7 +150,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | N
 
 
 def _architecture_table(record: SearchRecord) -> Table:
-    headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "last epochs")
+    headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "its epochs")
     names = dict.fromkeys(trial.architecture for trial in record.trials.values())
     rows = [
         _architecture_row(name, [t for t in record.trials.values() if t.architecture == name])
@@ -165,11 +169,38 @@ def _architecture_row(name: str, trials: list[TrialRecord]) -> tuple[str, ...]:
         " ".join(f"{trial.name.removeprefix('trial-')}:{len(trial.epochs)}" for trial in running),
         str(sum(len(trial.epochs) for trial in trials)),
         f"{best.validation_rmse:.3f}" if best else "",
-        _sparkline([epoch.validation_rmse for epoch in best.epochs][-16:]) if best else "",
+        sparkline([epoch.validation_rmse for epoch in best.epochs]) if best else "",
     )
 
 
-def _sparkline(values: list[float]) -> str:
+def _trial_table(record: SearchRecord) -> Table:
+    """The trials at work, and the best of those that have ended."""
+    headers = ("trial", "architecture", "epochs", "validation RMSE", "lowest", "over its epochs", "")
+    trained = [trial for trial in record.trials.values() if trial.epochs and not trial.failed]
+    running = [trial for trial in trained if trial.reason is None]
+    ended = sorted(
+        (trial for trial in trained if trial.reason), key=lambda trial: trial.epochs[-1].validation_rmse
+    )
+    return _table(headers, [_trial_row(trial) for trial in [*running[:_MOST_RUNNING], *ended[:_BEST]]])
+
+
+def _trial_row(trial: TrialRecord) -> tuple[str, ...]:
+    errors = [epoch.validation_rmse for epoch in trial.epochs]
+    return (
+        trial.name,
+        trial.architecture,
+        f"{len(errors)}/{trial.started.hyperparameters['epochs']}",
+        f"{errors[-1]:.3f}",
+        f"{min(errors):.3f}",
+        sparkline(errors),
+        trial.reason or "runs",
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 16) -> str:
+    """Draw values as bars, high ones high; of more than `width` every so-manieth, the last one always."""
+    step = -(-len(values) // width)
+    values = values[::-1][::step][::-1]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     return "".join("▁▂▃▄▅▆▇█"[round(7 * (value - low) / span)] for value in values)

@@ -39,6 +39,7 @@ from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
+    from semtune.comparison import Comparison
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.summary import FocusReport
     from semtune.reproduction import Reproduction
@@ -148,6 +149,16 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         order=order_check(samples),
         beside=report(workspace, beside) if beside else None,
     )
+
+
+def compare(workspace: Workspace, one: str, other: str) -> Comparison:
+    """Put two searches side by side, or two trials named as NAME/trial-0003."""
+    from semtune.comparison import compare_searches, compare_trials
+
+    if "/" in one or "/" in other:
+        return compare_trials(workspace, one, other)
+    table = report(workspace, one, other)
+    return compare_searches(table, workspace.existing(one), workspace.existing(other))
 
 
 def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: str | None = None) -> Promotion:

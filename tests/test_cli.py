@@ -402,6 +402,37 @@ def test_a_report_shows_another_search_beside(semtune, finished):
     assert "Warning: Only 2 test fields" in shown
 
 
+def test_two_searches_are_put_side_by_side(semtune, tmp_path, dataset):
+    workspace = Workspace(tmp_path / "both")
+    write_small_search(workspace, dataset, "one")
+    write_small_search(workspace, dataset, "other", network_error=0.8)
+    told = semtune("compare", "one", "other", "--json", "--workspace", workspace.path).json
+    assert told["settings"] == {}
+    assert told["paired"]["pacf"]["value"] == pytest.approx(-0.3)
+    assert told["paired"]["pacf"]["is_real"]
+    assert told["paired"]["joint"]["value"] == 0
+    assert not told["paired"]["joint"]["is_real"]
+    shown = semtune("compare", "one", "other", "--workspace", workspace.path).out
+    assert "No setting differs" in shown
+    assert "-0.300 (-0.300 to -0.300)" in shown
+    beside = semtune("report", "one", "--beside", "other", "--json", "--workspace", workspace.path).json
+    assert beside["beside"]["paired"] == told["paired"]
+
+
+def test_two_trials_are_put_side_by_side(semtune, finished):
+    told = semtune("compare", "demo/trial-0000", "demo/trial-0001", "--workspace", finished.path)
+    assert "What differs" not in told.out  # the same hyperparameters, seed and data
+    assert "met no test frames in common" in told.out
+    figures = semtune("compare", "demo/trial-0000", "demo/trial-0001", "--json", "--workspace", finished.path)
+    rows = {row["figure"]: row for row in figures.json["figures"]}
+    assert rows["ended by"]["demo/trial-0001"] == "asha"
+    assert rows["test RMSE"]["demo/trial-0000"] == "0.500"
+    itself = semtune("compare", "demo/trial-0000", "demo/trial-0000", "--json", "--workspace", finished.path)
+    assert itself.json["paired"]["test RMSE"]["value"] == 0
+    message = refusal(semtune("compare", "demo/trial-0009", "demo/trial-0000", "--workspace", finished.path))
+    assert "there are: demo/trial-0000 to demo/trial-0002" in message
+
+
 def test_the_report_keeps_the_contract(semtune, finished, dataset):
     answer = semtune("report", "demo", "--json", "--workspace", finished.path)
     table = answer.json
