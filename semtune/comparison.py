@@ -105,7 +105,10 @@ def _trial(workspace: Workspace, asked: str) -> tuple[SearchFolder, SearchPlan, 
 
 
 def _settings(plan: SearchPlan, trial: TrialRecord) -> dict[str, str]:
-    own = {name: str(value) for name, value in trial.started.hyperparameters.items()}
+    own = {
+        name: f"{value:.4g}" if isinstance(value, float) else str(value)
+        for name, value in trial.started.hyperparameters.items()
+    }
     return {**own, "seed": str(trial.started.seed), **_data(plan)}
 
 
