@@ -158,14 +158,14 @@ def run_search(
         The search; `state` tells whether it finished.
 
     Raises:
-        ConfigError: If the space is wrong, or a known search was asked for with other settings.
+        ConfigError: If the space is wrong, or a known search was asked for with other data, crop or seed.
         DatasetError: If the dataset is.
         SearchError: If the search cannot go on.
     """
     quiet_environment()
     from semtune import workflow
     from semtune.changes import Changes
-    from semtune.planning import SearchRequest
+    from semtune.planning import SearchRequest, read_plan
     from semtune.search.driver import Resources
 
     place = Workspace(Path(workspace).expanduser().resolve())
@@ -173,8 +173,11 @@ def run_search(
     seconds = None if minutes is None else 60 * minutes
     conditions = workflow.Conditions(Resources(concurrent), seconds, tracking_uri)
     if place.search(name).plan.exists():
-        if crop is not None or seed is not None:
-            raise ConfigError(f"search {name!r} exists; crop and seed stay as they are: give another name")
+        known = read_plan(place.search(name).plan).dataset_folder
+        if crop is not None or seed is not None or known != str(Path(data).resolve()):
+            raise ConfigError(
+                f"search {name!r} exists, on {known}; data, crop and seed stay as they are: give another name"
+            )
         workflow.resume(place, name, Changes(trials, epochs, seeds=seeds), conditions, watch)
     else:
         settings = {"trials": trials, "seed": seed, "seeds": seeds}

@@ -75,8 +75,10 @@ def test_what_is_not_there_is_refused_in_words(place, tmp_path):
         semtune.open_search("other", place)
     with pytest.raises(TrackingError, match="no champion yet"):
         semtune.load_champion(place)
-    with pytest.raises(ConfigError, match="crop and seed stay as they are"):
-        semtune.run_search("data", "demo", workspace=place, crop=96)
+    data = place.parent / "data"
+    for where, crop in ((data, 96), (tmp_path, None)):
+        with pytest.raises(ConfigError, match="data, crop and seed stay as they are: give another name"):
+            semtune.run_search(where, "demo", workspace=place, crop=crop)
 
 
 def test_a_search_without_trials_is_empty_frames(place):
