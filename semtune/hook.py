@@ -46,7 +46,12 @@ def run_hook(command: Sequence[str], facts: Mapping[str, str]) -> str | None:
     """
     try:
         done = subprocess.run(
-            command, env={**os.environ, **facts}, stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False
+            command,
+            env={**os.environ, **facts},
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # standard output may be JSON for a machine
+            timeout=_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return f"it took more than {_SECONDS:.0f} s and was killed"

@@ -18,8 +18,8 @@ from semtune.training.fit import learning_rates, prepare_step, score_samples
 from semtune.training.probe import noise
 from semtune.training.step import TrainingStep
 
-_FEW = 2
-"""Crops of a batch on a CPU, where a whole one of a VGG takes half a minute."""
+_FEW_PIXELS = 2 * 224**2
+"""Of a batch on a CPU, where a whole one of a VGG takes half a minute; few small crops would mislead."""
 _TRANSIENT = 1.25
 """Memory at the height of a step by what its forward pass keeps for the backward pass."""
 
@@ -39,8 +39,8 @@ class TrialCost:
 def measure_cost(settings: Hyperparameters, precision: Precision, threads: int) -> TrialCost:
     """Train a batch and score a few crops, in a process that does nothing else before.
 
-    On a GPU the batch is whole. On a CPU it has two crops, and what the optimiser takes, which does not grow
-    with the batch, is timed apart.
+    On a GPU the batch is whole. On a CPU it has the pixels of two crops of 224, and what the optimiser takes,
+    which does not grow with the batch, is timed apart.
 
     Args:
         settings: Of the trial.
@@ -51,7 +51,8 @@ def measure_cost(settings: Hyperparameters, precision: Precision, threads: int) 
     device = training_device()
     on_gpu = device.type == "cuda"
     base = _resident_bytes()
-    batch = settings.batch_size if on_gpu else min(_FEW, settings.batch_size)
+    few = settings.batch_size if on_gpu else max(2, _FEW_PIXELS // settings.crop**2)
+    batch = min(few, settings.batch_size)
     asked = settings.model_copy(update={"batch_size": batch})
     data = noise(asked, device, steps=1)
     step = prepare_step(asked, data, 0, precision, None)
