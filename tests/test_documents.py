@@ -31,12 +31,11 @@ DOCUMENTS = [
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 ALL = "\n".join(TEXTS.values())
 README, COMMANDS, EXTENDING, SPACES_PAGE = (
-    TEXTS[name]
-    for name in ("README.md", "docs/commands.md", "docs/extending.md", "docs/search-spaces.md")
+    TEXTS[name] for name in ("README.md", "docs/commands.md", "docs/extending.md", "docs/search-spaces.md")
 )
 PROGRAM = get_command(app)
 SPACES = [path.stem for path in sorted(ROOT.glob("search_spaces/*.yaml"))]
-SHARED_OPTIONS = {"--json", "--workspace", "--tracking-uri", "--help"}
+SHARED_OPTIONS = {"--json", "--workspace", "--tracking-uri", "--help", "--quiet"}
 
 each_document = pytest.mark.parametrize("document", TEXTS)
 each_command = pytest.mark.parametrize("name", PROGRAM.commands)
@@ -99,7 +98,18 @@ def test_a_documented_command_line_is_accepted(line):
         assert set(arguments) <= {option for each in PROGRAM.params for option in each.opts}
         return
     PROGRAM.make_context("semtune", list(arguments))
-    PROGRAM.commands[arguments[place]].make_context(arguments[place], arguments[place + 1 :])
+    PROGRAM.get_command(None, arguments[place]).make_context(arguments[place], arguments[place + 1 :])
+
+
+@each_command
+def test_the_help_of_a_command_has_an_example_that_is_accepted(name):
+    lines = [line.strip() for line in (PROGRAM.commands[name].epilog or "").splitlines()]
+    shown = [line for line in lines if line.startswith("semtune ")]
+    assert shown, f"give {name} an epilog: @app.command(epilog=examples(...))"
+    for line in shown:
+        words = shlex.split(line)[1:]
+        assert words[0] == name
+        PROGRAM.get_command(None, name).make_context(name, words[1:])
 
 
 @pytest.mark.parametrize("word", prose_commands())
