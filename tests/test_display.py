@@ -109,7 +109,7 @@ def test_where_a_trial_is_at_work_is_no_line(said):
 
 def tell(display, numbers):
     for number in numbers:
-        name, settings = f"trial-{number:04d}", {"architecture": "pacf"}
+        name, settings = f"trial-{number:04d}", {"architecture": "pacf", "epochs": 2}
         display(TrialStarted(trial=name, stratum="", hyperparameters=settings, seed=1))
         for number in (1, 2):
             display(EpochDone(trial=name, result=EpochResult(number, 1.0, 2.0 / number, 10, 1.0)))
