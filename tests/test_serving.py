@@ -9,8 +9,8 @@ from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pytest
-import torch
 from asgi import ask
+from champion_place import woken_network
 from conftest import grain_texture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,6 @@ from semtune.config import Hyperparameters
 from semtune.errors import ConfigError
 from semtune.images import write_png
 from semtune.loopback import guarded
-from semtune.networks import ARCHITECTURES
 from semtune.scoring import Scorer
 from semtune.training.checkpoint import write_weights
 
@@ -34,7 +33,6 @@ NAMES = ["brightness", "contrast", "focus"]
 
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory):
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("serving") / "weights.safetensors"
     facts = {
         "hyperparameters": Hyperparameters(architecture="pacf", crop=64, tiles=4).model_dump(),
@@ -42,10 +40,7 @@ def scorer(tmp_path_factory):
         "score_range": [0.0, 10.0],
         "dataset_origin": "measured",
     }
-    network = ARCHITECTURES["pacf"].build(3)
-    torch.nn.init.normal_(network.head[-1].weight, std=0.3)
-    network.score_mean.fill_(5.0)
-    write_weights(network, facts, path)
+    write_weights(woken_network(), facts, path)
     return Scorer.from_weights(path)
 
 
