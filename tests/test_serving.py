@@ -194,6 +194,12 @@ def test_a_request_that_does_not_arrive_is_given_up(desk, path):
     assert (status, told) == (408, {"refused": "the request did not arrive in time"})
 
 
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_a_request_that_breaks_off_is_no_fault_of_the_server(app, path):
+    parts = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    assert asked(app, "POST", path, parts, JSON)[0] == 400
+
+
 def test_the_first_frame_decides_on_the_engine_unless_one_is_named(scorer, tmp_path, image, monkeypatch):
     raced = []
     monkeypatch.setattr(
