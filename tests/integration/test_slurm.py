@@ -74,7 +74,7 @@ def test_a_job_is_interrupted_before_its_limit_and_goes_on_when_it_is_queued_aga
         middle = read_record(folder.journal)
         assert middle.closed.state == "interrupted"
         assert 3 <= epochs() < 4 * 30
-        assert not [host.name for host in made.hosts.values() if "ray" in host.run("ps", "-A")]
+        until(lambda: not any("raylet" in host.run("ps", "-A") for host in made.hosts.values()))
 
         (tmp_path / "requeued").unlink()
         assert job.start().wait(120) == 0, job.said()
