@@ -91,8 +91,8 @@ def test_what_a_tested_trial_left_comes_to_the_driver_and_goes_when_it_is_droppe
     assert (here / WEIGHTS).stat().st_size == (
         tmp_path / "storage/searches/id/trials/trial-0000" / WEIGHTS
     ).stat().st_size
-    files.settle(["trial-0000"])
     files.drop(["trial-0000"])
+    files.settle()
     assert files.storage.list("searches/id/trials/trial-0000") == [PREDICTIONS]
     assert [file.name for file in here.iterdir()] == [PREDICTIONS]
     assert not list((tmp_path / "one" / "work").rglob(CHECKPOINT))  # nor does it stay on the node
@@ -106,19 +106,20 @@ def test_what_was_trained_without_a_storage_goes_along_into_one(files, tmp_path)
     assert files.storage.files("searches/id/trials") == [f"trial-0002/{CHECKPOINT}"]
 
 
-def test_all_trials_are_dropped_by_one_question(files, tmp_path, monkeypatch):
+def test_all_trials_are_dropped_by_one_question_and_those_at_work_anew_are_not(files, tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"state")
-    for trial in ("trial-0000", "trial-0001"):
-        for name in (CHECKPOINT, WEIGHTS, PREDICTIONS):
+    files.drop([f"trial-{number:04d}" for number in range(1000)])
+    files.settle()
+    files.want("trial-0000")
+    for trial in ("trial-0000", "trial-0001"):  # a worker saves when its trial has ended
+        for name in (CHECKPOINT, PREDICTIONS):
             files.storage.put(tmp_path / "file", f"searches/id/trials/{trial}/{name}")
     asked, ask = [], Storage.files
     monkeypatch.setattr(Storage, "files", lambda self, prefix: asked.append(prefix) or ask(self, prefix))
-    files.settle([f"trial-{number:04d}" for number in range(1, 1000)])
-    assert files.storage.files("searches/id/trials") == [
-        f"trial-0000/{CHECKPOINT}", f"trial-0000/{PREDICTIONS}", f"trial-0000/{WEIGHTS}",
-        f"trial-0001/{PREDICTIONS}",
-    ]  # fmt: skip
-    assert len(asked) == 2  # one of them this test's
+    files.settle()
+    assert len(asked) == 1
+    kept = [f"trial-0000/{CHECKPOINT}", f"trial-0000/{PREDICTIONS}", f"trial-0001/{PREDICTIONS}"]
+    assert files.storage.files("searches/id/trials") == kept
 
 
 def test_a_slow_storage_is_sent_to_seldom(files, node, monkeypatch):

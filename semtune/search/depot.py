@@ -33,6 +33,7 @@ class TrialFiles:
     search: str = ""
     _aside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
     _dropping: Future[None] | None = None
+    _dropped: set[str] = field(default_factory=set)  # again and again: workers save when a trial has ended
 
     def send(self, *files: Path) -> None:
         """Put into the storage what all workers need, and what lies here alone of trials.
@@ -66,21 +67,22 @@ class TrialFiles:
             self._fetch(self.storage, trial, name)
 
     def drop(self, trials: Sequence[str]) -> None:
-        """Remove the weights and checkpoints of trials, those in a storage in a thread.
-
-        Args:
-            trials: All that are unneeded, those of earlier calls too: workers save when a trial has ended.
-        """
+        """Remove the weights and checkpoints of trials, those in a storage in a thread."""
+        self._dropped |= set(trials)
         for trial in trials:
             for file in (self.folder / trial).glob("*.safetensors*"):
                 file.unlink(missing_ok=True)
         if self.storage and (self._dropping is None or self._dropping.done()):
-            self._dropping = self._aside.submit(self._drop, self.storage, frozenset(trials))
+            self._dropping = self._aside.submit(self._drop, self.storage, frozenset(self._dropped))
 
-    def settle(self, trials: Sequence[str]) -> None:
+    def want(self, trial: str) -> None:
+        """Take note that a trial is at work, perhaps anew: what it leaves is no longer to be removed."""
+        self._dropped.discard(trial)
+
+    def settle(self) -> None:
         """Remove once more, and wait for it; what a storage does not let go of stays there."""
         if self.storage:
-            self._aside.submit(self._drop, self.storage, frozenset(trials)).result()
+            self._aside.submit(self._drop, self.storage, frozenset(self._dropped)).result()
 
     def _drop(self, storage: Storage, trials: frozenset[str]) -> None:
         with suppress(StorageError):

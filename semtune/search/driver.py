@@ -94,7 +94,7 @@ def run(
             ):
                 watch.forget()
     director.close()
-    files.settle(director.unneeded)
+    files.settle()
 
 
 def _fit(
