@@ -156,6 +156,7 @@ def resume(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    storage: StorageOption = None,
     max_nodes: NodesOption = None,
     wait: WaitOption = "30m",
     on_end: OnEndOption = None,
@@ -166,10 +167,12 @@ def resume(
     """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
     from semtune.changes import Changes
+    from semtune.storage import check_storage
 
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour)
+    stored = check_storage(storage) if storage else None
+    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour, stored)
     _go_on(workspace, name, changes, conditions, parse_hook(on_end), as_json)
 
 
