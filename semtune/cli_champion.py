@@ -75,8 +75,7 @@ def ui(
     """Open MLflow's page on the workspace, on the loopback address; Ctrl-C ends it."""
     from semtune.tracking.ui import become_ui
 
-    typer.echo(f"MLflow on http://{host}:{port}")
-    become_ui(workspace_at(workspace), host, port)
+    become_ui(workspace_at(workspace), host, port, typer.echo)
 
 
 @app.command()

@@ -70,6 +70,14 @@ def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | 
     return [*texts, *write_figures(table, figures)]
 
 
+def leave_report(table: ComparisonTable, page: Path) -> None:
+    """Write the report as a page, after its figures as PNG into a folder beside it; MLflow shows both."""
+    from semtune.report.figures import write_figures
+
+    write_figures(table, page.parent / "figures", ["png"])
+    write_asked(page, report_as(table, page.suffix).encode())
+
+
 def report_as(table: ComparisonTable, suffix: str) -> str:
     """Turn a comparison table into text of a format."""
     return TABLE_WRITERS[suffix].write(table)

@@ -65,6 +65,11 @@ class SearchFolder:
         return self.path / "focus.svg"
 
     @property
+    def report_page(self) -> Path:
+        """The report that the search's end wrote, figures in a folder beside it; MLflow gets both."""
+        return self.path / "report" / "report.html"
+
+    @property
     def baselines(self) -> Path:
         """Predictions of the baselines."""
         return self.path / "baselines"
