@@ -7,7 +7,7 @@ WORKSPACE := demo/workspace
 SOAK_MINUTES ?= 20
 SOAK_SEED ?= 0
 
-.PHONY: setup demo test slow fuzz soak check bench bench-scale bench-gpu clean
+.PHONY: setup demo test slow fuzz soak check bench bench-scale bench-gpu docs clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready  ## Create .venv and install semtune with everything that development needs
@@ -54,6 +54,10 @@ bench-scale: setup  ## What 1000 trials of 20 epochs cost the driver, into the e
 
 bench-gpu:  ## Training and scoring beside bare CUDA graphs; says so where there is no GPU
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/benchmarks/bench_gpu.py
+
+docs: setup  ## The documents as a site in site/, dead links refused
+	$(BIN)/python -m typer semtune.cli utils docs --name semtune --output docs/reference/cli.md
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf demo benchmark-results build dist *.egg-info

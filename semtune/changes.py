@@ -19,6 +19,7 @@ class Changes:
     seeds: int | None = None
     gpu_hours: float | None = None
     cost_per_gpu_hour: float | None = None
+    storage: str | None = None
 
 
 def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
@@ -38,6 +39,8 @@ def changed(plan: SearchPlan, changes: Changes) -> SearchPlan:
         if changes.epochs < most:
             raise ConfigError(f"--epochs {changes.epochs}: the search has {most} already; give more, or none")
         update["hyperparameters"] = plan.hyperparameters | {"epochs": changes.epochs}
+    if changes.storage is not None:
+        update["storage"] = changes.storage
     plan = plan.model_copy(update=update)
     plan.space()
     return plan

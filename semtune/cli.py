@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from semtune import (
     cli_champion,
@@ -20,11 +21,31 @@ from semtune import (
     cli_search,
     cli_serving,
 )
-from semtune.cli_options import say_version
+from semtune.cli_options import be_quiet, complain, examples, say_version
 from semtune.environment import quiet_environment
 from semtune.errors import SemtuneError
 
+
+class Program(TyperGroup):
+    """The commands, each with the option that all have."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 - typer keeps these types to itself
+        """Find a command."""
+        command = super().get_command(ctx, cmd_name)
+        quiet = next(option for option in self.params if option.name == "quiet")
+        if command and quiet not in command.params:
+            command.params.append(quiet)
+        return command
+
+
 app = typer.Typer(
+    cls=Program,
+    epilog=examples(
+        "semtune simulate frames --fields 30 --settings 6",
+        "semtune search quick --data frames --name first --dry-run",
+        "semtune search quick --data frames --name first",
+        "semtune report first",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"max_content_width": 120},
@@ -36,6 +57,16 @@ app = typer.Typer(
 @app.callback()
 def main(
     workspace: Annotated[Path | None, typer.Option(help="Folder that holds everything.")] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Say nothing but results, warnings and errors.",
+            callback=be_quiet,
+            expose_value=False,
+        ),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version and exit.", callback=say_version, is_eager=True),
@@ -64,7 +95,7 @@ def run() -> None:
     try:
         app()
     except SemtuneError as error:
-        typer.secho(f"semtune: {error}", err=True, fg="red")
+        complain(str(error))
         raise SystemExit(1) from None
     except OSError as error:
         from semtune.files import disk_trouble
@@ -72,5 +103,5 @@ def run() -> None:
         trouble = disk_trouble(error)
         if trouble is None:
             raise
-        typer.secho(f"semtune: {trouble}, then run the command again", err=True, fg="red")
+        complain(f"{trouble}, then run the command again")
         raise SystemExit(1) from None

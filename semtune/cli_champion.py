@@ -10,18 +10,22 @@ import typer
 from semtune.cli_options import (
     HERE,
     JsonOption,
+    NameArgument,
     UriOption,
     WorkspaceOption,
+    examples,
+    say,
     show,
+    tell,
     workspace_at,
 )
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune promote tin"))
 def promote(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     force: Annotated[
         str | None, typer.Option(help="Promote against the rule, for this reason, which is recorded.")
     ] = None,
@@ -55,7 +59,7 @@ def promote(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(epilog=examples("semtune rollback"))
 def rollback(
     tracking_uri: UriOption = None, as_json: JsonOption = False, workspace: WorkspaceOption = HERE
 ) -> None:
@@ -63,10 +67,10 @@ def rollback(
     from semtune import workflow
 
     before, now = workflow.rollback(workspace_at(workspace), tracking_uri)
-    show({"from": before, "to": now}, as_json, f"champion is version {now} again, no longer version {before}")
+    tell({"from": before, "to": now}, as_json, f"champion is version {now} again, no longer version {before}")
 
 
-@app.command()
+@app.command(epilog=examples("semtune ui --port 5000"))
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5000,
@@ -75,12 +79,12 @@ def ui(
     """Open MLflow's page on the workspace, on the loopback address; Ctrl-C ends it."""
     from semtune.tracking.ui import become_ui
 
-    become_ui(workspace_at(workspace), host, port, typer.echo)
+    become_ui(workspace_at(workspace), host, port, say)
 
 
-@app.command()
+@app.command(epilog=examples("semtune sync tin"))
 def sync(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,

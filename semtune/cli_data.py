@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import JsonOption, cores, counted, parse_numbers, show
+from semtune.cli_options import JsonOption, cores, counted, examples, parse_numbers, show, tell
 from semtune.errors import ConfigError
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune simulate frames --fields 178 --settings 12 --seed 0"))
 def simulate(
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
     fields: Annotated[int, typer.Option(min=1, help="Places on the specimens.")] = 178,
@@ -45,10 +45,10 @@ def simulate(
             Variation() if varied else None,
         )
     facts = {"folder": str(folder), "frames": frames, "fields": fields, "seed": seed}
-    show(facts, as_json, f"{frames} simulated frames of {fields} fields -> {folder}")
+    tell(facts, as_json, f"{frames} simulated frames of {fields} fields -> {folder}")
 
 
-@app.command("import")
+@app.command("import", epilog=examples("semtune import raw frames --scores scores.csv --score-range 0 10"))
 def import_(
     frames: Annotated[Path, typer.Argument(help="Folder of image files.")],
     folder: Annotated[Path, typer.Argument(help="New folder for the dataset.")],
@@ -63,12 +63,13 @@ def import_(
     from semtune.dataset.importing import import_frames
 
     summary = import_frames(frames, folder, scores, score_range, field_pattern=field)
-    text = [f"{summary.frames} frames of {summary.fields} fields -> {folder}"]
-    text.append(f"data bars cropped: {summary.data_bars_cropped}")
-    show(asdict(summary), as_json, "\n".join([*text, *summary.notes]))
+    done = f"{summary.frames} frames of {summary.fields} fields -> {folder}"
+    tell(asdict(summary), as_json, f"{done}\ndata bars cropped: {summary.data_bars_cropped}")
+    if not as_json and summary.notes:  # what a user must know is said even if little is wanted
+        typer.echo("\n".join(summary.notes))
 
 
-@app.command()
+@app.command(epilog=examples("semtune check frames"))
 def check(folder: Annotated[Path, typer.Argument(help="A dataset.")], as_json: JsonOption = False) -> None:
     """Name every fault of a dataset, with file and line; exits 1 if there is one."""
     from semtune.dataset.checks import check as check_dataset

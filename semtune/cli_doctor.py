@@ -8,12 +8,20 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, StorageOption, UriOption, WorkspaceOption, workspace_at
+from semtune.cli_options import (
+    HERE,
+    JsonOption,
+    StorageOption,
+    UriOption,
+    WorkspaceOption,
+    examples,
+    workspace_at,
+)
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune doctor", "semtune doctor --address auto --storage s3://bucket/semtune"))
 def doctor(
     address: Annotated[
         str | None, typer.Option(help="Of a running Ray cluster, e.g. auto; without it, this machine alone.")

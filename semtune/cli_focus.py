@@ -7,19 +7,35 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, cores, counted, workspace_at
+from semtune.cli_completion import complete_scorer
+from semtune.cli_options import (
+    HERE,
+    JsonOption,
+    NameArgument,
+    UriOption,
+    WorkspaceOption,
+    cores,
+    counted,
+    examples,
+    say,
+    workspace_at,
+)
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune focus tin --out focus.md --out focus.png"))
 def focus(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     fields: Annotated[int, typer.Option(min=2, help="Fields of the virtual microscope.")] = 50,
     runs: Annotated[int, typer.Option(min=2, help="Closed-loop runs, all fields together.")] = 200,
     budget: Annotated[int, typer.Option(min=5, help="Acquisitions a run may take.")] = 12,
     scorer: Annotated[
-        list[str] | None, typer.Option(help="Function, architecture, trial, champion or weights; repeatable.")
+        list[str] | None,
+        typer.Option(
+            help="Function, architecture, trial, champion or weights; repeatable.",
+            autocompletion=complete_scorer,
+        ),
     ] = None,
     policy: Annotated[list[str] | None, typer.Option(help="Focusing policy; repeatable.")] = None,
     positions: Annotated[int, typer.Option(min=5, help="Of a sweep.")] = 41,
@@ -59,4 +75,4 @@ def focus(
 
     print_tables(title(report), tables(report), [headline(report), *notes(report)])
     for path in out or []:
-        typer.echo(f"-> {path}")
+        say(f"-> {path}")

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, show, workspace_at
+from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, examples, show, workspace_at
 from semtune.errors import ConfigError
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune label frames --rater anna"))
 def label(
     frames: Annotated[Path, typer.Argument(help="Folder of image files.")],
     rater: Annotated[str, typer.Option(help="Your name; by default the page asks.")] = "",
@@ -62,7 +62,7 @@ def label(
     show(facts, as_json, f"{scored} of {len(images)} frames have a score; next:\n{nexts}")
 
 
-@app.command("show")
+@app.command("show", epilog=examples("semtune show frame.tif"))
 def show_(
     frames: Annotated[list[Path], typer.Argument(help="Image files and folders.")],
     tracking_uri: UriOption = None,

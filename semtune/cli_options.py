@@ -14,11 +14,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from semtune.cli_completion import complete_search
 from semtune.errors import ConfigError
 from semtune.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="SEMTUNE_WORKSPACE", help="Folder that holds everything.")
+]
+NameArgument = Annotated[
+    str, typer.Argument(help="A search of this workspace.", autocompletion=complete_search)
+]
+OnEndOption = Annotated[
+    str | None, typer.Option(help="Command to run when it ends; SEMTUNE_* variables tell it how.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 UriOption = Annotated[
@@ -58,13 +65,23 @@ LongerOption = Annotated[
 SplitOption = Annotated[
     Literal["field", "random"], typer.Option(help="random cuts fields, which leaks: for comparison only.")
 ]
-BesideOption = Annotated[str | None, typer.Option(help="Another search, to show with the gap between both.")]
+BesideOption = Annotated[
+    str | None, typer.Option(help="Another search, to show with the gap.", autocompletion=complete_search)
+]
 SeedsOption = Annotated[
     int | None, typer.Option(min=1, help="Fresh seeds that the best of each architecture is trained with.")
 ]
 TrialsOption = Annotated[int | None, typer.Option(min=1, help="Trials, all architectures together.")]
 
 HERE = Path("semtune-workspace")
+QUIET = "SEMTUNE_QUIET"
+"""Environment variable that `--quiet` sets: nothing is said but results, warnings and errors."""
+
+
+def examples(*lines: str) -> str:
+    """What stands below the options in a command's help: command lines to copy."""
+    head = "Examples:" if len(lines) > 1 else "Example:"
+    return "\n".join(["\b", head, *(f"  {line}" for line in lines)])
 
 
 @contextmanager
@@ -73,7 +90,8 @@ def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+    hidden = is_quiet() or not sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
         task = progress.add_task(what, total=total)
         yield lambda done: progress.update(task, completed=done)
 
@@ -110,6 +128,15 @@ def parse_wait(text: str) -> float:
     return seconds
 
 
+def parse_hook(text: str | None) -> tuple[str, ...]:
+    """Parse the command that runs at the end; empty if there is none."""
+    if text is None:
+        return ()
+    from semtune.hook import parse_command
+
+    return parse_command(text)
+
+
 def parse_gpus(text: str) -> float | None:
     """Parse GPUs a trial; None for auto."""
     if text.strip() == "auto":
@@ -143,22 +170,6 @@ def parse_numbers(text: str, option: str, example: str) -> dict[str, float]:
     return given
 
 
-def explanation(facts: dict[str, Any]) -> str:
-    """What a dry run says, as text."""
-    lines = [f"{facts['frames']} frames of {facts['fields']} fields, digest {facts['digest'][:12]}"]
-    if origin := facts.get("started_from"):
-        moved = f"; {origin['fields_moved']} fields that it has seen train" if origin["fields_moved"] else ""
-        lines.append(f"{origin['architecture']} starts from {origin['source']}, others from scratch{moved}")
-    for stratum in facts["strata"]:
-        rungs = ", ".join(map(str, stratum["rungs"])) or "none"
-        trials = f"{stratum['trials']} trials of up to {stratum['epochs']} epochs"
-        fresh = f", {stratum['fresh_seeds']} more with fresh seeds" if stratum["fresh_seeds"] else ""
-        lines.append(f"{stratum['name']}: {trials}, rungs at {rungs}{fresh}")
-    lines += [f"warning: {leak}" for leak in facts["leaks"]]
-    lines.append(f"at most {facts['most_epochs']} epochs; nothing was started")
-    return "\n".join(lines)
-
-
 def cell(value: object) -> str:
     """A value in a table."""
     return f"{value:.3f}" if isinstance(value, float) else "" if value is None else str(value)
@@ -167,6 +178,34 @@ def cell(value: object) -> str:
 def show(facts: Any, as_json: bool, text: str) -> None:  # noqa: ANN401 - whatever json takes
     """Print facts as JSON for machines, or as text."""
     typer.echo(json.dumps(facts, default=str) if as_json else text)
+
+
+def be_quiet(wanted: bool) -> None:
+    """Leave out all that is no result, warning or error, if that is wanted."""
+    if wanted:
+        os.environ[QUIET] = "1"
+
+
+def is_quiet() -> bool:
+    """Whether only results, warnings and errors are wanted."""
+    return bool(os.environ.get(QUIET))
+
+
+def say(text: str) -> None:
+    """Print what is no result: what was done, what comes next."""
+    if not is_quiet():
+        typer.echo(text)
+
+
+def tell(facts: Any, as_json: bool, text: str) -> None:  # noqa: ANN401 - whatever json takes
+    """Print what was done: as JSON for machines, or as text that `--quiet` leaves out."""
+    if as_json or not is_quiet():
+        show(facts, as_json, text)
+
+
+def complain(text: str) -> None:
+    """Print an error of one line, in red unless NO_COLOR asks for none."""
+    typer.secho(f"semtune: {text}", err=True, fg=None if os.environ.get("NO_COLOR") else "red")
 
 
 def say_version(wanted: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, WorkspaceOption, show, workspace_at
+from semtune.cli_completion import complete_trial
+from semtune.cli_options import HERE, JsonOption, WorkspaceOption, examples, say, show, workspace_at
 
 if TYPE_CHECKING:
     from semtune.results import EpochResult
@@ -15,9 +16,14 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(epilog=examples("semtune reproduce tin/trial-0003"))
 def reproduce(
-    run: Annotated[str, typer.Argument(help="A trial, as NAME/trial-0003, or the id of its MLflow run.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="A trial, as NAME/trial-0003, or the id of its MLflow run.", autocompletion=complete_trial
+        ),
+    ],
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
 ) -> None:
@@ -26,7 +32,7 @@ def reproduce(
 
     def observe(then: float, now: EpochResult) -> None:
         if not as_json:
-            typer.echo(f"epoch {now.epoch}: {then:.7f} then, {now.validation_rmse:.7f} now")
+            say(f"epoch {now.epoch}: {then:.7f} then, {now.validation_rmse:.7f} now")
 
     found = workflow.reproduce(workspace_at(workspace), run, observe)
     allowed = f"{found.tolerance:g} points" if found.exact else f"{found.tolerance:.0%} of the RMSE"

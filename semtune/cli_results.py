@@ -9,12 +9,28 @@ from typing import Annotated, Any
 
 import typer
 
-from semtune.cli_options import HERE, BesideOption, JsonOption, WorkspaceOption, cell, workspace_at
+from semtune.cli_completion import complete_searched
+from semtune.cli_options import (
+    HERE,
+    BesideOption,
+    JsonOption,
+    NameArgument,
+    WorkspaceOption,
+    cell,
+    examples,
+    say,
+    show,
+    workspace_at,
+)
 
 app = typer.Typer()
+ComparedArgument = Annotated[
+    str,
+    typer.Argument(help="A search, or a trial as NAME/trial-0003.", autocompletion=complete_searched),
+]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("semtune list"))
 def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> None:
     """List the searches of the workspace."""
     from semtune import workflow
@@ -35,9 +51,9 @@ def list_(as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> Non
         typer.echo(line)
 
 
-@app.command()
+@app.command(epilog=examples("semtune report tin --out table1.md --out table1.html"))
 def report(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     out: Annotated[list[Path] | None, typer.Option(help="File to write: .md .csv .tex .json .html.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for each figure as SVG, PDF and PNG.")] = None,
     beside: BesideOption = None,
@@ -56,7 +72,40 @@ def report(
 
     print_comparison(table)
     for path in written:
-        typer.echo(f"-> {path}")
+        say(f"-> {path}")
+
+
+@app.command(epilog=examples("semtune explain tin"))
+def explain(name: NameArgument, as_json: JsonOption = False, workspace: WorkspaceOption = HERE) -> None:
+    """Tell why trials stopped, which hyperparameters mattered, and whether more trials would help."""
+    from semtune import explanation
+
+    found = explanation.explain_search(workspace_at(workspace).existing(name))
+    if as_json:
+        show(explanation.facts(found), as_json, "")
+        return
+    from semtune.display import print_tables
+
+    print_tables(f"The search {name}, explained", explanation.tables(found), explanation.notes(found))
+
+
+@app.command(epilog=examples("semtune compare tin gold", "semtune compare tin/trial-0001 tin/trial-0004"))
+def compare(
+    one: ComparedArgument,
+    other: ComparedArgument,
+    as_json: JsonOption = False,
+    workspace: WorkspaceOption = HERE,
+) -> None:
+    """Put two searches or two trials side by side: settings that differ, figures, paired differences."""
+    from semtune import workflow
+
+    found = workflow.compare(workspace_at(workspace), one, other)
+    if as_json:
+        show(found.facts, as_json, "")
+        return
+    from semtune.display import print_tables
+
+    print_tables(f"{one} and {other}", found.tables(), found.notes())
 
 
 def _running_line(search: dict[str, Any]) -> str:

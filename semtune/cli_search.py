@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from semtune.cli_completion import complete_space, complete_start
+from semtune.cli_ending import conclude, observed
+from semtune.cli_forecast import foretold
 from semtune.cli_options import (
     HERE,
     AddressOption,
@@ -24,7 +24,9 @@ from semtune.cli_options import (
     HeartbeatOption,
     JsonOption,
     LongerOption,
+    NameArgument,
     NodesOption,
+    OnEndOption,
     SeedsOption,
     SplitOption,
     StorageOption,
@@ -32,30 +34,35 @@ from semtune.cli_options import (
     UriOption,
     WaitOption,
     WorkspaceOption,
-    explanation,
+    examples,
     parse_gpus,
     parse_heartbeat,
+    parse_hook,
     parse_seconds,
     parse_wait,
     show,
     workspace_at,
 )
 from semtune.errors import ConfigError
-from semtune.workspace import Workspace
 
 if TYPE_CHECKING:
     from semtune import workflow
     from semtune.changes import Changes
-    from semtune.journal import Event
     from semtune.search.driver import Resources
-    from semtune.session import Outcome
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "semtune search table1 --data frames --name tin --dry-run",
+        "semtune search table1 --data frames --name tin --trials 24 --time-budget 2h",
+    )
+)
 def search(
-    space: Annotated[str, typer.Argument(help="YAML file, or table1, quick or full.")],
+    space: Annotated[
+        str, typer.Argument(help="YAML file, or table1, quick or full.", autocompletion=complete_space)
+    ],
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     name: Annotated[str, typer.Option(help="Name of the search.")],
     trials: TrialsOption = None,
@@ -74,18 +81,25 @@ def search(
     storage: StorageOption = None,
     max_nodes: NodesOption = None,
     wait: WaitOption = "30m",
+    on_end: OnEndOption = None,
     precision: Annotated[
         Literal["auto", "float32", "bfloat16"], typer.Option(help="auto: bfloat16 where the device has it.")
     ] = "auto",
     compilation: CompileOption = "auto",
     start: Annotated[
-        str | None, typer.Option("--from", help="Start from the weights of: champion, or NAME/trial-0003.")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Start from the weights of: champion, or NAME/trial-0003.",
+            autocompletion=complete_start,
+        ),
     ] = None,
     split: SplitOption = "field",
     leave_out_faulty: Annotated[
         bool, typer.Option(help="Search without the frames that have faults.")
     ] = False,
     dry_run: Annotated[bool, typer.Option(help="Check and explain; start nothing.")] = False,
+    probe: Annotated[bool, typer.Option(help="In a dry run, time a batch of each architecture.")] = True,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -117,20 +131,20 @@ def search(
     )
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    place = workspace_at(workspace)
+    place, hook = workspace_at(workspace), parse_hook(on_end)
     if dry_run:
-        facts = workflow.explain(place, request, tracking_uri)
-        show(facts, as_json, explanation(facts))
+        facts = workflow.explain(place, request, tracking_uri, resources if probe else None)
+        show(facts, as_json, foretold(facts))
         return
-    outcome = _observed(
-        place, name, as_json, lambda observe: workflow.search(place, request, conditions, observe)
+    outcome = observed(
+        place, name, as_json, hook, lambda observe: workflow.search(place, request, conditions, observe)
     )
-    _conclude(outcome, name, as_json)
+    conclude(outcome, name, as_json)
 
 
-@app.command()
+@app.command(epilog=examples("semtune resume tin", "semtune resume tin --trials 48"))
 def resume(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     trials: TrialsOption = None,
     seeds: SeedsOption = None,
     epochs: LongerOption = None,
@@ -142,8 +156,10 @@ def resume(
     heartbeat: HeartbeatOption = "10m",
     gpus_per_trial: GpusOption = "auto",
     address: AddressOption = None,
+    storage: StorageOption = None,
     max_nodes: NodesOption = None,
     wait: WaitOption = "30m",
+    on_end: OnEndOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -151,16 +167,18 @@ def resume(
     """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
     from semtune.changes import Changes
+    from semtune.storage import check_storage
 
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour)
-    _go_on(workspace, name, changes, conditions, as_json)
+    stored = check_storage(storage) if storage else None
+    changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour, stored)
+    _go_on(workspace, name, changes, conditions, parse_hook(on_end), as_json)
 
 
-@app.command()
+@app.command(epilog=examples("semtune retry tin --failed"))
 def retry(
-    name: Annotated[str, typer.Argument(help="A search of this workspace.")],
+    name: NameArgument,
     failed: Annotated[bool, typer.Option("--failed", help="Every failed trial.")] = False,
     concurrent: ConcurrentOption = None,
     max_failures: FailuresOption = None,
@@ -169,6 +187,7 @@ def retry(
     address: AddressOption = None,
     max_nodes: NodesOption = None,
     wait: WaitOption = "30m",
+    on_end: OnEndOption = None,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -181,10 +200,10 @@ def retry(
         raise ConfigError("say which trials are to run again: --failed")
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, None, tracking_uri, retry_failed=True)
-    _go_on(workspace, name, Changes(max_failures=max_failures), conditions, as_json)
+    _go_on(workspace, name, Changes(max_failures=max_failures), conditions, parse_hook(on_end), as_json)
 
 
-@app.command()
+@app.command(epilog=examples("semtune stop tin", "semtune stop tin --trial trial-0003"))
 def stop(
     name: Annotated[str, typer.Argument(help="A running search of this workspace.")],
     trial: Annotated[str | None, typer.Option(help="End this trial alone, e.g. trial-0003.")] = None,
@@ -221,41 +240,18 @@ def _resources(
 
 
 def _go_on(
-    workspace: Path, name: str, changes: Changes, conditions: workflow.Conditions, as_json: bool
+    workspace: Path,
+    name: str,
+    changes: Changes,
+    conditions: workflow.Conditions,
+    hook: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Take a search up again, and say how it ended."""
     from semtune import workflow
 
     place = workspace_at(workspace)
-    outcome = _observed(
-        place, name, as_json, lambda observe: workflow.resume(place, name, changes, conditions, observe)
+    outcome = observed(
+        place, name, as_json, hook, lambda observe: workflow.resume(place, name, changes, conditions, observe)
     )
-    _conclude(outcome, name, as_json)
-
-
-def _observed(
-    place: Workspace, name: str, as_json: bool, work: Callable[[Callable[[Event], None]], Outcome]
-) -> Outcome:
-    """Run a search under the display that fits."""
-    from semtune.display import SearchDisplay, print_event_as_json
-
-    if as_json:
-        out = sys.stdout
-        with redirect_stdout(sys.stderr):  # Ray prints what it finds remarkable, such as a worker's death
-            return work(partial(print_event_as_json, out))
-    with SearchDisplay(place.search(name)) as display:
-        return work(display)
-
-
-def _conclude(outcome: Outcome, name: str, as_json: bool) -> None:
-    """Say how a search ended and what comes next; an interrupted or failed one exits with 1."""
-    why = f"{outcome.message}; " if outcome.message else ""
-    nexts = {
-        "finished": f"`semtune report {name}` compares, `semtune promote {name}` makes the best the champion",
-        "interrupted": f"{why}`semtune resume {name}` goes on",
-        "failed": f"{why}`semtune retry {name} --failed` runs them again, --max-failures N bears more",
-    }
-    facts = {"search": name, "state": outcome.state, "message": outcome.message}
-    show(facts, as_json, f"search {name} {outcome.state}: {nexts[outcome.state]}")
-    if outcome.state != "finished":
-        raise typer.Exit(1)
+    conclude(outcome, name, as_json)

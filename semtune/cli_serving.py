@@ -19,6 +19,7 @@ from semtune.cli_options import (
     JsonOption,
     UriOption,
     WorkspaceOption,
+    examples,
     parse_controls,
     parse_seconds,
     show,
@@ -33,7 +34,12 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "semtune score new/ --controls brightness=50,contrast=45",
+        "semtune score --watch new/ --out scores.csv",
+    )
+)
 def score(
     frames: Annotated[list[Path] | None, typer.Argument(help="Image files and folders.")] = None,
     watch: Annotated[
@@ -63,7 +69,7 @@ def score(
     show(facts, as_json, "\n".join(_line(each) for each in scored))
 
 
-@app.command()
+@app.command(epilog=examples("semtune export scorer.zip"))
 def export(
     out: Annotated[Path, typer.Argument(help="Folder to write; a name that ends in .zip: one file.")],
     model: Annotated[str, typer.Option(help="champion, or a trial as NAME/trial-0003.")] = "champion",
@@ -93,7 +99,7 @@ def export(
     show(facts, as_json, "\n".join(lines))
 
 
-@app.command()
+@app.command(epilog=examples("semtune serve --port 8000"))
 def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than loopback want a token.")

@@ -34,11 +34,15 @@ from semtune.planning import read_plan
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable
 from semtune.report.text import Columns, columns, supplements, title
+from semtune.search.space import SearchSpace
+from semtune.time_left import time_left
 from semtune.usage import Hours
 from semtune.workspace import SearchFolder
 
 _REFRESHES_PER_SECOND = 2
 _SHARE = 0.02  # of a processor that drawing may take, however many trials there are
+_MOST_RUNNING, _BEST = 12, 4
+"""Trials that the live table shows."""
 
 
 class SearchDisplay:
@@ -50,10 +54,10 @@ class SearchDisplay:
 
     def __init__(self, folder: SearchFolder) -> None:
         self._folder, self._console = folder, Console()
-        self._record, self._trials = SearchRecord(), 0
-        self._cost: float | None = None
+        self._record = SearchRecord()
+        self._space: SearchSpace | None = None
         self._waiting: NothingRuns | None = None
-        self._start, self._frames_before, self._ended_before = time.monotonic(), 0, 0
+        self._start, self._frames_before = time.monotonic(), 0
         self._picture: RenderableType = ""
         self._due = 0.0  # seconds of the clock at which a new picture may be drawn
         live = Live(
@@ -89,16 +93,14 @@ class SearchDisplay:
     def _open(self) -> None:
         """Take up the search as it stands; the journal has the opening event already."""
         self._record = read_record(self._folder.journal)
-        settings = read_plan(self._folder.plan).space().settings
-        self._trials, self._cost = settings.trials, settings.cost_per_gpu_hour
+        self._space = read_plan(self._folder.plan).space()
         self._frames_before = self._record.frames_trained
-        self._ended_before = _count_ended(self._record.trials.values())
 
     def _render(self) -> RenderableType:
         """The picture, drawn anew unless that took long and not long ago; called in a thread of its own."""
         if time.monotonic() >= self._due:
             start, trials = time.thread_time(), list(self._record.trials.values())
-            self._picture = Group(_architecture_table(trials), self._status(trials))
+            self._picture = Group(_architecture_table(trials), _trial_table(trials), self._status(trials))
             self._due = time.monotonic() + (time.thread_time() - start) / _SHARE
         return self._picture
 
@@ -107,16 +109,16 @@ class SearchDisplay:
         ended = _count_ended(trials)
         frames = sum(epoch.frames for trial in trials for epoch in trial.epochs)
         parts = [
-            f"{ended}/{self._trials} trials ended",
+            f"{ended}/{self._space.settings.trials if self._space else '?'} trials ended",
             f"{sum(len(trial.epochs) for trial in trials)} epochs",
             f"{(frames - self._frames_before) / seconds:.0f} frames/s",
             f"{_duration(seconds)} so far",
         ]
         now, usage = time.time(), self._record.usage
-        parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), self._cost)))
-        new = ended - self._ended_before
-        if new and ended < self._trials:
-            parts.append(f"about {_duration(seconds / new * (self._trials - ended))} left")
+        cost = self._space.settings.cost_per_gpu_hour if self._space else None
+        parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), cost)))
+        left = time_left(trials, self._space) if self._space else None
+        parts.append("time left not known yet" if left is None else f"about {_duration(left)} left")
         waiting = f"\n{_line(self._waiting, self._record)}" if self._waiting else ""
         return Text("  ".join(parts), style="dim").append(waiting, style="yellow")
 
@@ -169,7 +171,7 @@ def _table(headers: Sequence[str], rows: Sequence[Sequence[str]], title: str | N
 
 
 def _architecture_table(trials: Sequence[TrialRecord]) -> Table:
-    headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "last epochs")
+    headers = ("architecture", "trials", "running", "epochs", "best validation RMSE", "its epochs")
     groups: dict[str, list[TrialRecord]] = {}
     for trial in trials:
         groups.setdefault(trial.architecture, []).append(trial)
@@ -187,11 +189,38 @@ def _architecture_row(name: str, trials: list[TrialRecord]) -> tuple[str, ...]:
         " ".join(f"{trial.name.removeprefix('trial-')}:{len(trial.epochs)}" for trial in running),
         str(sum(len(trial.epochs) for trial in trials)),
         f"{best.validation_rmse:.3f}" if best else "",
-        _sparkline([epoch.validation_rmse for epoch in best.epochs][-16:]) if best else "",
+        sparkline([epoch.validation_rmse for epoch in best.epochs]) if best else "",
     )
 
 
-def _sparkline(values: list[float]) -> str:
+def _trial_table(trials: Sequence[TrialRecord]) -> Table:
+    """The trials at work, and the best of those that have ended."""
+    headers = ("trial", "architecture", "epochs", "validation RMSE", "lowest", "over its epochs", "")
+    trained = [trial for trial in trials if trial.epochs and not trial.failed]
+    running = [trial for trial in trained if trial.reason is None]
+    ended = sorted(
+        (trial for trial in trained if trial.reason), key=lambda trial: trial.epochs[-1].validation_rmse
+    )
+    return _table(headers, [_trial_row(trial) for trial in [*running[:_MOST_RUNNING], *ended[:_BEST]]])
+
+
+def _trial_row(trial: TrialRecord) -> tuple[str, ...]:
+    errors = [epoch.validation_rmse for epoch in trial.epochs]
+    return (
+        trial.name,
+        trial.architecture,
+        f"{len(errors)}/{trial.started.hyperparameters['epochs']}",
+        f"{errors[-1]:.3f}",
+        f"{min(errors):.3f}",
+        sparkline(errors),
+        trial.reason or "runs",
+    )
+
+
+def sparkline(values: Sequence[float], width: int = 16) -> str:
+    """Draw values as bars, high ones high; of more than `width` every so-manieth, the last one always."""
+    step = -(-len(values) // width)
+    values = values[::-1][::step][::-1]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
     return "".join("▁▂▃▄▅▆▇█"[round(7 * (value - low) / span)] for value in values)
@@ -215,7 +244,7 @@ def _line(event: Event, record: SearchRecord) -> str:
         how = (
             "goes on alone: too little memory beside others" if event.alone else "goes on from its checkpoint"
         )
-        return f"{event.trial}  died      goes on {how}"
+        return f"{event.trial}  died      {how}"
     if isinstance(event, NodeLost):
         there = ", ".join(event.trials)
         return f"node {event.host} is gone" + (f"; preempted, to go on elsewhere: {there}" if there else "")

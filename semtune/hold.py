@@ -77,7 +77,7 @@ def summary(folder: SearchFolder) -> dict[str, Any]:
         "gpu_hours": round(hours.gpu, 3),
         "cpu_hours": round(hours.cpu, 3),
         "cost": None if hours.cost is None else round(hours.cost, 2),
-        "best_validation_rmse": record.best_validation_rmse,
+        "best_validation_rmse": record.best_trial.validation_rmse if record.best_trial else None,
         "split": SPLIT_LABELS[plan.split_kind],
         "running": _work_of(record) if state == "running" else None,
     }

@@ -206,10 +206,10 @@ class SearchRecord:
         return sum(len(trial.epochs) for trial in self.trials.values())
 
     @property
-    def best_validation_rmse(self) -> float | None:
-        """Lowest RMSE on the validation frames of any trial that did not fail."""
-        known = (trial.validation_rmse for trial in self.trials.values() if not trial.failed)
-        return min((rmse for rmse in known if rmse is not None), default=None)
+    def best_trial(self) -> TrialRecord | None:
+        """The trial with the lowest RMSE on the validation frames of those that did not fail."""
+        known = [t for t in self.trials.values() if not t.failed and t.epochs]
+        return min(known, key=lambda trial: trial.epochs[-1].validation_rmse, default=None)
 
 
 class Journal:

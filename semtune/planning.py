@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from semtune.provenance import commit_here, versions_here
 from semtune.registry import nearest_name
 from semtune.search.line import Value
 from semtune.search.space import SearchSpace, parse_space, read_space
+from semtune.spaces import shipped_spaces
 from semtune.start import Start, StartedFrom
 from semtune.timing import describe_processor
 from semtune.training.samples import SampleTable, tabulate
@@ -226,9 +226,7 @@ def find_space(name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) and Path(name).exists():
         return Path(name)
-    # Beside the package in a checkout, in the environment's share/ once installed.
-    folders = (Path(__file__).parents[1], Path(sysconfig.get_path("data"), "share", "semtune"))
-    shipped = {path.stem: path for folder in folders for path in folder.glob("search_spaces/*.yaml")}
+    shipped = shipped_spaces()
     stem = Path(name).name.removesuffix(".yaml")
     if stem not in shipped:
         raise ConfigError(

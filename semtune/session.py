@@ -29,6 +29,7 @@ from semtune.journal import (
 )
 from semtune.opponents import OPPONENTS, OpponentsAside, timed
 from semtune.planning import SearchPlan
+from semtune.search.depot import TrialFiles
 from semtune.stopping import StopRequests
 from semtune.storage import Storage
 from semtune.training.samples import read_samples
@@ -106,6 +107,8 @@ class _Session:
         self._requests = StopRequests(folder.stop)
         self._record = read_record(folder.journal)
         self._journal = Journal(folder.journal)
+        storage = Storage(plan.storage) if plan.storage else None
+        self._files = TrialFiles(folder.trials, storage, plan.search_id)
         self.opponents = OpponentsAside(folder.samples, folder.baselines)
         self._missing = not set(OPPONENTS) <= set(self._record.baselines)
         origin = str(plan.started_from) if plan.started_from else None
@@ -132,20 +135,18 @@ class _Session:
 
     def _train(self, director: Director, resources: Resources) -> None:
         # Ray and Optuna take seconds to import, which lists and reports are spared.
-        from semtune.search.depot import TrialFiles
         from semtune.search.driver import run
 
         folder, plan = self._folder, self._plan
         resources = replace(resources, precision=plan.precision)
         probes = Workspace(folder.path.parents[1]).probes
-        storage = Storage(plan.storage) if plan.storage else None
-        files = TrialFiles(folder.trials, storage, plan.search_id)
-        files.send(folder.samples, folder.start)
-        run(director, self._task, resources, files, probes, wishes=self._requests.new)
+        self._files.send(folder.samples, folder.start)
+        run(director, self._task, resources, self._files, probes, wishes=self._requests.new)
 
     def _task(self, order: Order, allotment: Allotment) -> TrialTask:
         if order.role == "measure" and self._missing:
             _ = self.opponents.events  # timing wants a quiet machine
+        self._files.want(order.trial)
         return _task(self._folder, self._plan, order, allotment)
 
     def _take_in(self, event: Event) -> None:

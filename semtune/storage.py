@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _SCHEMES = ("s3", "gs")
 _CHUNK = 8 * 2**20  # bytes that are copied at a time
-_PATIENCE = 120.0  # seconds that a machine may be cut off before its trial gives up
+PATIENCE = 120.0
+"""Seconds that a machine may be cut off before its trial gives up."""
 _GOOGLE_PATIENCE = "retry_limit_seconds=20"  # Google's library asks again for a quarter of an hour otherwise
 _REMEDY = "check --storage, the network and the credentials of this machine"
 
@@ -108,6 +109,21 @@ class Storage:
 
         return self._told(prefix, names)
 
+    def files(self, prefix: str) -> Sequence[str]:
+        """Keys of all files below a prefix, relative to it, in one question; empty where there is nothing.
+
+        Raises:
+            StorageError: If the storage does not answer.
+        """
+        from pyarrow.fs import FileSelector
+
+        def keys(system: FileSystem, path: str) -> Sequence[str]:
+            found = system.get_file_info(FileSelector(path, recursive=True, allow_not_found=True))
+            shown = (each for each in found if each.is_file and not each.base_name.startswith("."))
+            return sorted(each.path.removeprefix(f"{path}/") for each in shown)
+
+        return self._told(prefix, keys)
+
     def delete(self, key: str) -> None:
         """Remove what is under a key, if there is anything.
 
@@ -145,7 +161,7 @@ class Storage:
             raise StorageError(f"{self.address}/{key}: {words_of(error, 200)}; {_REMEDY}") from error
 
 
-def patiently(work: Callable[[], T], patience: float = _PATIENCE) -> T:
+def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
     """Do something with a storage, again and again while it fails: networks are cut, and come back.
 
     Args:

@@ -39,6 +39,7 @@ from semtune.workspace import SearchFolder, Workspace
 
 if TYPE_CHECKING:
     from semtune.candidacy import Promotion
+    from semtune.comparison import Comparison
     from semtune.focusing.bench import BenchSettings
     from semtune.focusing.summary import FocusReport
     from semtune.reproduction import Reproduction
@@ -105,35 +106,19 @@ def resume(
             return _work(workspace, folder, plan, writer, conditions, observe)
 
 
-def explain(workspace: Workspace, request: SearchRequest, tracking_uri: str | None = None) -> dict[str, Any]:
-    """Tell what a search would do, without starting it."""
-    from semtune.search.halving import rungs  # ray comes in here
+def explain(
+    workspace: Workspace,
+    request: SearchRequest,
+    tracking_uri: str | None = None,
+    resources: Resources | None = None,
+) -> dict[str, Any]:
+    """Tell what a search would do, without starting it; with resources, by a probe, what it would take."""
+    from semtune.forecast import foreseen  # ray comes in here
 
     _refuse_taken(workspace.search(request.name))
-    plan, _ = plan_search(check_request(request, _start(workspace, request, tracking_uri)), workspace.frames)
-    space = plan.space()
-    settings = space.settings
-    fresh = settings.seeds * settings.finalists if settings.seeds > 1 else 0
-    strata = [
-        {
-            "name": stratum or "all architectures",
-            "trials": space.share(stratum),
-            "fresh_seeds": fresh,
-            "epochs": space.epochs(stratum),
-            "rungs": rungs(space.epochs(stratum), space.grace_epochs(stratum), settings.reduction_factor),
-        }
-        for stratum in space.strata
-    ]
-    return {
-        "digest": plan.dataset_digest,
-        "frames": plan.frames,
-        "fields": plan.fields,
-        "started_from": plan.started_from.model_dump() if plan.started_from else None,
-        "split": plan.split_kind,
-        "leaks": list(leaks_of(plan)),
-        "strata": strata,
-        "most_epochs": sum((space.share(each) + fresh) * space.epochs(each) for each in space.strata),
-    }
+    start = _start(workspace, request, tracking_uri)
+    plan, samples = plan_search(check_request(request, start), workspace.frames)
+    return {**foreseen(plan, samples, resources), "leaks": list(leaks_of(plan))}
 
 
 def list_searches(workspace: Workspace) -> list[dict[str, Any]]:
@@ -169,6 +154,16 @@ def report(workspace: Workspace, name: str, beside: str | None = None) -> Compar
         hours=hours_of(record, plan),
         beside=report(workspace, beside) if beside else None,
     )
+
+
+def compare(workspace: Workspace, one: str, other: str) -> Comparison:
+    """Put two searches side by side, or two trials named as NAME/trial-0003."""
+    from semtune.comparison import compare_searches, compare_trials
+
+    if "/" in one or "/" in other:
+        return compare_trials(workspace, one, other)
+    table = report(workspace, one, other)
+    return compare_searches(table, workspace.existing(one), workspace.existing(other))
 
 
 def promote(workspace: Workspace, name: str, tracking_uri: str | None, force: str | None = None) -> Promotion:

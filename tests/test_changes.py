@@ -33,3 +33,8 @@ def test_trials_and_failures_are_settings_and_epochs_a_hyperparameter(plan):
 def test_fewer_epochs_are_refused(plan):
     with pytest.raises(ConfigError, match=r"--epochs 1: the search has 2 already; give more, or none"):
         changed(plan, Changes(epochs=1))
+
+
+def test_a_search_can_move_into_a_storage(plan):
+    assert changed(plan, Changes(storage="s3://bucket/lab")).storage == "s3://bucket/lab"
+    assert changed(changed(plan, Changes(storage="/lab")), Changes()).storage == "/lab"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from small_workspace import append, epoch, plan_small_search, started, write_small_search
 
 from semtune import cli, cli_search
-from semtune.cli_options import parse_controls, parse_heartbeat, parse_seconds, parse_wait
+from semtune.cli_options import complain, parse_controls, parse_heartbeat, parse_seconds, parse_wait
 from semtune.errors import ConfigError
 from semtune.journal import NodeLost, SearchClosed, SearchOpened, TrialAtWork, TrialEnded
 from semtune.workspace import Workspace
@@ -46,7 +46,7 @@ class Answer:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
-    for name in ("SEMTUNE_WORKSPACE", "MLFLOW_TRACKING_URI"):
+    for name in ("SEMTUNE_WORKSPACE", "MLFLOW_TRACKING_URI", "SEMTUNE_QUIET", "NO_COLOR"):
         monkeypatch.setenv(name, "")  # so that what a command sets is taken back
         monkeypatch.delenv(name)
 
@@ -159,6 +159,25 @@ def test_the_module_is_the_program(tmp_path):
     assert (done.returncode, done.stdout) == (0, b"[]\n")
 
 
+def test_quiet_leaves_results_alone_wherever_it_stands(semtune, tmp_path):
+    made = semtune("simulate", "a", "--fields", "2", "--settings", "1")
+    assert "2 simulated frames" in made.out
+    assert semtune("simulate", "b", "--fields", "2", "--settings", "1", "--quiet").out == ""
+    assert semtune("-q", "simulate", "c", "--fields", "2", "--settings", "1").out == ""
+    assert semtune("simulate", "d", "--fields", "2", "--settings", "1", "-q", "--json").json["frames"] == 2
+    assert "2 frames, 2 fields" in semtune("check", "a", "-q").out
+    assert "no search named" in refusal(semtune("report", "nothing", "-q"))
+
+
+def test_an_error_is_red_unless_no_color_asks_for_none(monkeypatch):
+    said = []
+    monkeypatch.setattr("typer.secho", lambda text, err, fg: said.append(fg))
+    complain("no")
+    monkeypatch.setenv("NO_COLOR", "1")
+    complain("no")
+    assert said == ["red", None]
+
+
 # What options mean
 
 
@@ -260,7 +279,7 @@ def test_a_missing_frame_is_refused_with_the_same_remedy(semtune, broken):
 
 
 def test_the_faulty_can_be_left_out(semtune, broken):
-    answer = semtune(*asked("quick", broken, "--leave-out-faulty", "--dry-run", "--json"))
+    answer = semtune(*asked("quick", broken, "--leave-out-faulty", "--dry-run", "--no-probe", "--json"))
     assert answer.code == 0
     assert answer.json["frames"] == 23
 
@@ -268,7 +287,7 @@ def test_the_faulty_can_be_left_out(semtune, broken):
 def test_frames_smaller_than_the_crop_are_refused(semtune, dataset):
     message = refusal(semtune(*asked("quick", dataset, "--crop", "97")))
     assert "24 frames have a side below the crop of 97 pixels" in message
-    assert semtune(*asked("quick", dataset, "--crop", "96", "--dry-run")).code == 0
+    assert semtune(*asked("quick", dataset, "--crop", "96", "--dry-run", "--no-probe")).code == 0
 
 
 def test_a_dataset_that_is_not_there_is_refused(semtune):
@@ -277,12 +296,12 @@ def test_a_dataset_that_is_not_there_is_refused(semtune):
 
 def test_a_bad_time_budget_is_refused_in_a_dry_run_too(semtune, dataset):
     command = asked("quick", dataset, "--time-budget", "soon")
-    for options in ([], ["--dry-run"]):
+    for options in ([], ["--dry-run", "--no-probe"]):
         assert "is no duration" in refusal(semtune(*command, *options))
 
 
 def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
-    asked_for = asked("quick", dataset, "--trials", "7", "--epochs", "5", "--dry-run")
+    asked_for = asked("quick", dataset, "--trials", "7", "--epochs", "5", "--dry-run", "--no-probe")
     facts = semtune(*asked_for, "--json").json
     assert (facts["frames"], facts["fields"]) == (24, 6)
     assert sum(stratum["trials"] for stratum in facts["strata"]) == 7
@@ -296,8 +315,11 @@ def test_a_dry_run_explains_and_starts_nothing(semtune, dataset, tmp_path):
 
 def test_a_dry_run_tells_of_fresh_seeds_and_of_a_split_that_leaks(semtune, dataset):
     asked_for = asked("quick", dataset, "--trials", "6", "--epochs", "5", "--seeds", "2", "--split", "random")
-    text = semtune(*asked_for, "--dry-run").out
-    assert "1 trials of up to 5 epochs, rungs at 1, 3, 2 more with fresh seeds" in text
+    text = semtune(*asked_for, "--dry-run", "--no-probe").out
+    assert (
+        "1 trials of up to 5 epochs, rungs at 1, 3 (about 1 reach 3, 1 reach 5), 2 more with fresh seeds"
+        in text
+    )
     assert "warning: --split random leaks" in text
     assert "at most 90 epochs" in text
 
@@ -305,7 +327,7 @@ def test_a_dry_run_tells_of_fresh_seeds_and_of_a_split_that_leaks(semtune, datas
 def test_a_name_that_is_taken_is_refused_and_nothing_changes(semtune, dataset, finished):
     before = contents(finished.path)
     command = ["search", "quick", "--data", dataset, "--name", "demo", "--workspace", finished.path]
-    for options in ([], ["--dry-run"]):
+    for options in ([], ["--dry-run", "--no-probe"]):
         message = refusal(semtune(*command, *options))
         assert "`semtune resume demo` goes on with it" in message
         assert "another --name starts anew" in message
@@ -314,7 +336,7 @@ def test_a_name_that_is_taken_is_refused_and_nothing_changes(semtune, dataset, f
 
 def test_a_name_that_leaves_the_workspace_is_refused(semtune, dataset):
     assert "cannot name a search" in refusal(
-        semtune("search", "quick", "--data", dataset, "--name", "../out", "--dry-run")
+        semtune("search", "quick", "--data", dataset, "--name", "../out", "--dry-run", "--no-probe")
     )
 
 
@@ -417,6 +439,37 @@ def test_a_report_shows_another_search_beside(semtune, finished):
     shown = semtune("report", "demo", "--beside", "demo", "--workspace", finished.path).out
     assert "Beside the search demo" in shown
     assert "Warning: Only 2 test fields" in shown
+
+
+def test_two_searches_are_put_side_by_side(semtune, tmp_path, dataset):
+    workspace = Workspace(tmp_path / "both")
+    write_small_search(workspace, dataset, "one")
+    write_small_search(workspace, dataset, "other", network_error=0.8)
+    told = semtune("compare", "one", "other", "--json", "--workspace", workspace.path).json
+    assert told["settings"] == {}
+    assert told["paired"]["pacf"]["value"] == pytest.approx(-0.3)
+    assert told["paired"]["pacf"]["is_real"]
+    assert told["paired"]["joint"]["value"] == 0
+    assert not told["paired"]["joint"]["is_real"]
+    shown = semtune("compare", "one", "other", "--workspace", workspace.path).out
+    assert "No setting differs" in shown
+    assert "-0.300 (-0.300 to -0.300)" in shown
+    beside = semtune("report", "one", "--beside", "other", "--json", "--workspace", workspace.path).json
+    assert beside["beside"]["paired"] == told["paired"]
+
+
+def test_two_trials_are_put_side_by_side(semtune, finished):
+    told = semtune("compare", "demo/trial-0000", "demo/trial-0001", "--workspace", finished.path)
+    assert "What differs" not in told.out  # the same hyperparameters, seed and data
+    assert "met no test frames in common" in told.out
+    figures = semtune("compare", "demo/trial-0000", "demo/trial-0001", "--json", "--workspace", finished.path)
+    rows = {row["figure"]: row for row in figures.json["figures"]}
+    assert rows["ended by"]["demo/trial-0001"] == "asha"
+    assert rows["test RMSE"]["demo/trial-0000"] == "0.500"
+    itself = semtune("compare", "demo/trial-0000", "demo/trial-0000", "--json", "--workspace", finished.path)
+    assert itself.json["paired"]["test RMSE"]["value"] == 0
+    message = refusal(semtune("compare", "demo/trial-0009", "demo/trial-0000", "--workspace", finished.path))
+    assert "there are: demo/trial-0000 to demo/trial-0002" in message
 
 
 def test_the_report_keeps_the_contract(semtune, finished, dataset):

@@ -30,13 +30,19 @@ DOCUMENTS = [
 ]
 TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in DOCUMENTS}
 ALL = "\n".join(TEXTS.values())
-README, COMMANDS, EXTENDING, SPACES_PAGE = (
+README, COMMANDS, EXTENDING, SPACES_PAGE, OUTPUT = (
     TEXTS[name]
-    for name in ("README.md", "docs/commands.md", "docs/extending.md", "docs/search-spaces.md")
+    for name in (
+        "README.md",
+        "docs/commands.md",
+        "docs/extending.md",
+        "docs/search-spaces.md",
+        "docs/output.md",
+    )
 )
 PROGRAM = get_command(app)
 SPACES = [path.stem for path in sorted(ROOT.glob("search_spaces/*.yaml"))]
-SHARED_OPTIONS = {"--json", "--workspace", "--tracking-uri", "--help"}
+SHARED_OPTIONS = {"--json", "--workspace", "--tracking-uri", "--help", "--quiet"}
 
 each_document = pytest.mark.parametrize("document", TEXTS)
 each_command = pytest.mark.parametrize("name", PROGRAM.commands)
@@ -99,7 +105,18 @@ def test_a_documented_command_line_is_accepted(line):
         assert set(arguments) <= {option for each in PROGRAM.params for option in each.opts}
         return
     PROGRAM.make_context("semtune", list(arguments))
-    PROGRAM.commands[arguments[place]].make_context(arguments[place], arguments[place + 1 :])
+    PROGRAM.get_command(None, arguments[place]).make_context(arguments[place], arguments[place + 1 :])
+
+
+@each_command
+def test_the_help_of_a_command_has_an_example_that_is_accepted(name):
+    lines = [line.strip() for line in (PROGRAM.commands[name].epilog or "").splitlines()]
+    shown = [line for line in lines if line.startswith("semtune ")]
+    assert shown, f"give {name} an epilog: @app.command(epilog=examples(...))"
+    for line in shown:
+        words = shlex.split(line)[1:]
+        assert words[0] == name
+        PROGRAM.get_command(None, name).make_context(name, words[1:])
 
 
 @pytest.mark.parametrize("word", prose_commands())
@@ -147,7 +164,7 @@ def test_the_documents_have_the_default_of_every_setting(model):
             assert not re.match(r"[\d.]", rows[name]), f"{name} has no number as its default"
 
 
-def test_the_readme_shows_the_workspace_as_it_is():
+def test_the_documents_show_the_workspace_as_it_is():
     place, folder = Workspace(Path("w")), SearchFolder(Path("w/searches/s"))
     properties = [
         getattr(each, name)
@@ -155,9 +172,8 @@ def test_the_readme_shows_the_workspace_as_it_is():
         for name, value in vars(type(each)).items()
         if isinstance(value, property) and name != "name"
     ]
-    shown = section(README, "Output")
     assert len(properties) > 10
-    assert not [path.name for path in properties if path.name not in shown]
+    assert not [path.name for path in properties if path.name not in OUTPUT]
 
 
 # Links and blocks

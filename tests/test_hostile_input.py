@@ -316,7 +316,7 @@ def summarise(path):
     record = read_record(path)
     for trial in record.trials.values():
         assert trial.architecture
-    return record.seconds, record.frames_trained, record.best_validation_rmse
+    return record.seconds, record.frames_trained, record.best_trial
 
 
 def test_damaged_samples(tmp_path):

@@ -238,8 +238,8 @@ def test_the_best_error_is_of_a_trial_that_did_not_fail():
         epoch(1, 2.0, "trial-0001"),
         TrialEnded(trial="trial-0000", reason="diverged"),
     )
-    assert record.best_validation_rmse == 2.0
-    assert SearchRecord().best_validation_rmse is None
+    assert record.best_trial.validation_rmse == 2.0
+    assert SearchRecord().best_trial is None
 
 
 def test_the_seconds_are_those_that_processes_worked():

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -91,16 +92,76 @@ def test_what_a_tested_trial_left_comes_to_the_driver_and_goes_when_it_is_droppe
         tmp_path / "storage/searches/id/trials/trial-0000" / WEIGHTS
     ).stat().st_size
     files.drop(["trial-0000"])
+    files.settle()
     assert files.storage.list("searches/id/trials/trial-0000") == [PREDICTIONS]
     assert [file.name for file in here.iterdir()] == [PREDICTIONS]
     assert not list((tmp_path / "one" / "work").rglob(CHECKPOINT))  # nor does it stay on the node
 
 
+def test_what_was_trained_without_a_storage_goes_along_into_one(files, tmp_path):
+    kept = files.folder / "trial-0002" / CHECKPOINT
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"state")
+    files.send(files.folder.parent / "samples.npz")
+    assert files.storage.files("searches/id/trials") == [f"trial-0002/{CHECKPOINT}"]
+
+
+def test_all_trials_are_dropped_by_one_question_and_those_at_work_anew_are_not(files, tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"state")
+    files.drop([f"trial-{number:04d}" for number in range(1000)])
+    files.settle()
+    files.want("trial-0000")
+    for trial in ("trial-0000", "trial-0001"):  # a worker saves when its trial has ended
+        for name in (CHECKPOINT, PREDICTIONS):
+            files.storage.put(tmp_path / "file", f"searches/id/trials/{trial}/{name}")
+    asked, ask = [], Storage.files
+    monkeypatch.setattr(Storage, "files", lambda self, prefix: asked.append(prefix) or ask(self, prefix))
+    files.settle()
+    assert len(asked) == 1
+    kept = [f"trial-0000/{CHECKPOINT}", f"trial-0000/{PREDICTIONS}", f"trial-0001/{PREDICTIONS}"]
+    assert files.storage.files("searches/id/trials") == kept
+
+
+def test_a_slow_storage_is_sent_to_seldom(files, node, monkeypatch):
+    sent, put = [], Storage.put
+
+    def slowly(self, file, key):
+        sent.append(key)
+        time.sleep(0.05)
+        put(self, file, key)
+
+    monkeypatch.setattr("semtune.search.worker._CHECKPOINT_SHARE", 1e9)  # a checkpoint each epoch
+    monkeypatch.setattr(Storage, "put", slowly)
+    run(node("one"), task(files, settings=SETTINGS.model_copy(update={"epochs": 12})))
+    assert (
+        sum(key.endswith(CHECKPOINT) for key in sent) <= 3
+    )  # 0.05 s of 2 % are 2.5 s; the last is sent at the end
+
+
+def test_a_dead_workers_files_leave_the_node_and_a_living_ones_stay(files, node, tmp_path):
+    work = tmp_path / "one" / "work"
+    for name in ("dead", "living"):
+        (work / name).mkdir(parents=True)
+        (work / f"{name}.lock").touch()
+    with (work / "living.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run(node("one"), task(files), epochs=1)
+    assert not (work / "dead").exists()
+    assert (work / "living").exists()
+
+
+def test_half_fetched_frames_of_a_killed_process_are_fetched_anew(files, table, tmp_path):
+    left = tmp_path / "cache" / f".{table.digest}.part"
+    left.mkdir(parents=True)
+    (left / "rest").write_bytes(b"x")
+    FrameCache(tmp_path / "cache", 10**9).hold(table.digest, files.storage)
+    assert not left.exists()
+
+
 def test_a_storage_that_is_away_ends_the_search_resumable(files, node, monkeypatch):
-    monkeypatch.setattr("semtune.storage._PATIENCE", 0.0)
     worker = node("one")
     asked = task(files).model_copy(update={"search": "another"})
-    monkeypatch.setattr("semtune.search.porter.patiently", lambda work: work())
+    monkeypatch.setattr("semtune.search.porter.patiently", lambda work, patience=0: work())
     [report] = run(worker, asked)
     assert report["reason"] == "interrupted"
     assert "samples.npz" in report["message"]

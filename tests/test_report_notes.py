@@ -214,7 +214,8 @@ def test_two_searches_stand_side_by_side_with_the_gap(table, leaking):
     both = replace(leaking, beside=table)
     [(heading, cells)] = [each for each in supplements(both) if "Beside" in each[0]]
     assert heading.startswith("Beside the search deep")
-    assert cells.headers == ("scorer", "RMSE of cut (at random: leaks)", "RMSE of deep (by field)", "gap")
+    assert cells.headers[:4] == ("scorer", "RMSE of cut (at random: leaks)", "RMSE of deep (by field)", "gap")
+    assert cells.headers[4] == "paired difference, 95 % interval"
     assert [row[0] for row in cells.rows] == ["constant", "joint", "pacf", "resnet50"]
     assert all(row[3] == "+0.000" for row in cells.rows)
     assert any("what the leak gives" in note for note in notes(both))

@@ -9,8 +9,8 @@ from urllib.parse import urlencode, urlsplit
 
 import numpy as np
 import pytest
-import torch
 from asgi import ask
+from champion_place import woken_network
 from conftest import grain_texture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,7 +19,6 @@ from semtune.config import Hyperparameters
 from semtune.errors import ConfigError
 from semtune.images import write_png
 from semtune.loopback import guarded
-from semtune.networks import ARCHITECTURES
 from semtune.scoring import Scorer
 from semtune.training.checkpoint import write_weights
 
@@ -34,7 +33,6 @@ NAMES = ["brightness", "contrast", "focus"]
 
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory):
-    torch.manual_seed(0)
     path = tmp_path_factory.mktemp("serving") / "weights.safetensors"
     facts = {
         "hyperparameters": Hyperparameters(architecture="pacf", crop=64, tiles=4).model_dump(),
@@ -42,10 +40,7 @@ def scorer(tmp_path_factory):
         "score_range": [0.0, 10.0],
         "dataset_origin": "measured",
     }
-    network = ARCHITECTURES["pacf"].build(3)
-    torch.nn.init.normal_(network.head[-1].weight, std=0.3)
-    network.score_mean.fill_(5.0)
-    write_weights(network, facts, path)
+    write_weights(woken_network(), facts, path)
     return Scorer.from_weights(path)
 
 
@@ -197,6 +192,12 @@ def test_a_request_that_does_not_arrive_is_given_up(desk, path):
     parts = [{"type": "http.request", "body": b"{", "more_body": True}]
     status, told = asked(application(desk, 7, 0.2, "0.1.0"), "POST", path, parts, JSON)
     assert (status, told) == (408, {"refused": "the request did not arrive in time"})
+
+
+@pytest.mark.parametrize("path", ["/score", "/score/batch"])
+def test_a_request_that_breaks_off_is_no_fault_of_the_server(app, path):
+    parts = [{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}]
+    assert asked(app, "POST", path, parts, JSON)[0] == 400
 
 
 def test_the_first_frame_decides_on_the_engine_unless_one_is_named(scorer, tmp_path, image, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 import warnings
 from dataclasses import replace
@@ -41,6 +42,8 @@ from semtune.tracking.layout import TrackedSearch, standings, updates
 from semtune.tracking.progress import read_progress, run_ids, unsent
 from semtune.tracking.sender import Sender, sync
 from semtune.tracking.store import open_store, shown
+from semtune.tracking.ui import places
+from semtune.tracking.view import VIEW
 from semtune.tracking.writer import TrackingWriter
 from semtune.workspace import SearchFolder, Workspace
 
@@ -233,6 +236,46 @@ def test_the_search_names_its_plan_and_its_dataset(tracked):
     [used] = runs[""].inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("tin balls", search.dataset_digest[:32])
     assert json.loads(used.dataset.profile) == {"frames": 24}
+
+
+def test_the_experiment_has_the_view_that_lists_finalists_and_baselines(store, tracked):
+    experiment = store.client.get_experiment(tracked[""].info.experiment_id)
+    saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
+    shown = json.loads(saved["state"])
+    assert shown["orderByKey"] == "metrics.`test_rmse`"
+    found = store.client.search_runs([experiment.experiment_id], shown["searchFilter"])
+    assert {run.data.tags["semtune.trial"] for run in found} == {"trial-0000", "entropy"}
+
+
+def test_a_report_is_sent_once_and_again_when_it_is_written_anew(store, folder, search):
+    whole_search(folder)
+    sync(store, folder, search)
+    page = folder.report_page
+    (page.parent / "figures").mkdir(parents=True)
+    (page.parent / "figures" / "time.png").write_bytes(b"image")
+    page.write_text("first")
+    assert sync(store, folder, search).events == 0
+    run = runs_of(store, search)[""]
+    assert {"report.html", "figures"} <= artifacts_of(store, run)
+    sent = read_progress(folder.tracked).report
+    store.client.log_text(run.info.run_id, "touched", "report.html")
+    sync(store, folder, search)
+    assert text_of(store, run) == "touched"
+    page.write_text("second")
+    os.utime(page, ns=(sent + 1, sent + 1))
+    sync(store, folder, search)
+    assert text_of(store, run) == "second"
+
+
+def text_of(store, run):
+    return Path(store.client.download_artifacts(run.info.run_id, "report.html")).read_text()
+
+
+def test_a_server_says_where_each_search_and_the_champions_are(store, tracked):
+    experiment = tracked[""].info.experiment_id
+    lines = places(store, "http://h:1")
+    assert lines[0] == "MLflow on http://h:1"
+    assert any(f"/#/experiments/{experiment}/runs?" in line and VIEW in line for line in lines)
 
 
 def test_run_ids_are_kept_beside_the_journal(tracked):

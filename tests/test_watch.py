@@ -134,6 +134,15 @@ def test_a_head_that_is_silent_for_half_a_minute_ends_the_search():
     assert stage.director.trouble == "the head of the Ray cluster does not answer"
 
 
+def test_a_trial_that_is_over_before_the_next_look_ends_the_wait():
+    stage = Stage(A)
+    for _ in range(3):
+        for _ in range(59):
+            stage.look(A)
+        stage.watch.started()
+    assert stage.told("nothing_runs") == []
+
+
 def test_nobody_asks_the_head_of_a_cluster_of_our_own():
     stage = Stage(A)
     stage.lookout.watches = False

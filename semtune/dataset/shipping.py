@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from semtune.dataset.frames import files_of, holds_frames
 from semtune.errors import StorageError
-from semtune.storage import Storage
+from semtune.storage import Storage, patiently
 
 _FOLDER, _SUM = "frames", "sha256"
 
@@ -77,20 +78,25 @@ class FrameCache:
 
     def _fetch(self, digest: str, storage: Storage) -> None:
         pixels, index = files_of(self.folder, digest)
-        with TemporaryDirectory(dir=self.folder, prefix=".") as scratch:
-            described = Path(scratch, index.name)
-            storage.get(f"{_FOLDER}/{index.name}", described)
+        scratch = (
+            self.folder / f".{digest}.part"
+        )  # this process has the lock: what lies there is a dead one's
+        shutil.rmtree(scratch, ignore_errors=True)
+        described, fetched = scratch / index.name, scratch / pixels.name
+        try:
+            patiently(lambda: storage.get(f"{_FOLDER}/{index.name}", described))
             facts = json.loads(described.read_text("utf-8"))
-            size = sum(h * w for h, w in zip(facts["heights"], facts["widths"], strict=True))
-            self._make_room(size)
-            storage.get(f"{_FOLDER}/{pixels.name}", Path(scratch, pixels.name))
-            if _sum(Path(scratch, pixels.name)) != facts[_SUM]:
+            self._make_room(sum(h * w for h, w in zip(facts["heights"], facts["widths"], strict=True)))
+            patiently(lambda: storage.get(f"{_FOLDER}/{pixels.name}", fetched))
+            if _sum(fetched) != facts[_SUM]:
                 raise StorageError(
                     f"{storage.address}/{_FOLDER}/{pixels.name}: not the frames that were sent; remove "
                     f"{index.name} there, then `semtune resume` sends them again"
                 )
-            Path(scratch, pixels.name).replace(pixels)
+            fetched.replace(pixels)
             described.replace(index)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
     def _make_room(self, size: int) -> None:
         """Remove frames that nobody uses until so many bytes more are allowed."""
@@ -100,8 +106,8 @@ class FrameCache:
         for digest in sorted(sizes, key=lambda each: _lock_of(self.folder, each).stat().st_mtime):
             if used + size <= self._most:
                 return
-            with _alone(_lock_of(self.folder, digest)) as alone:
-                if alone:
+            with alone(_lock_of(self.folder, digest)) as nobody_else:
+                if nobody_else:
                     for file in reversed(files_of(self.folder, digest)):
                         file.unlink(missing_ok=True)
                     used -= sizes[digest]
@@ -113,7 +119,7 @@ class FrameCache:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[bool]:
+def alone(path: Path) -> Iterator[bool]:
     """Whether no process holds a lock; nobody takes it meanwhile."""
     with path.open("ab") as lock:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from semtune.report.beside import paired_rows
 from semtune.report.table import CEILING, JOINT, ComparisonTable, PairedDifference, key
 from semtune.report.text import epochs, points, split_words
 from semtune.results import CLASSICAL, Result
@@ -135,6 +136,12 @@ def _beside(table: ComparisonTable) -> Iterator[str]:
         f"{other.search}, split {split_words(other)}, on {same} (digest {other.dataset.digest}, seed "
         f"{other.dataset.seed})."
     )
+    if paired := paired_rows(table):
+        frames = min(each.frames for each in paired.values())
+        yield (
+            f"Paired difference: of the networks whose figures stand in the two tables, on the {frames} test "
+            "frames that both searches met; paired bootstrap over their fields, each interval by itself."
+        )
     if table.leaks != other.leaks:
         yield "Between a split that leaks and one by field the gap is what the leak gives, not skill."
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from semtune.published import TABLE1
+from semtune.report.beside import paired_rows
 from semtune.report.table import ComparisonTable, key, mean_rmse
 from semtune.results import Result
 
@@ -43,18 +44,27 @@ def score_map_columns(table: ComparisonTable) -> Columns:
 
 
 def beside_columns(table: ComparisonTable) -> Columns:
-    """The mean RMSE of each scorer in this search and in the one beside it, and the gap; maybe empty."""
+    """The mean RMSE of each scorer in this search and the one beside it, the gap, the paired difference.
+
+    Empty without a search beside.
+    """
     other = table.beside
     if other is None:
         return Columns((), (), texts=1)
-    found = {row.name: mean_rmse(row) for row in other.rows}
+    found, paired = {row.name: mean_rmse(row) for row in other.rows}, paired_rows(table)
     cells = tuple(
-        (row.name, points(mean_rmse(row)), points(found[row.name]), _signed(mean_rmse(row) - found[row.name]))
+        (
+            row.name,
+            points(mean_rmse(row)),
+            points(found[row.name]),
+            _signed(mean_rmse(row) - found[row.name]),
+            paired[row.name].words if row.name in paired else NOTHING,
+        )
         for row in table.rows
         if row.name in found and row.kind != "ceiling"
     )
     heads = (f"RMSE of {each.search} ({split_words(each)})" for each in (table, other))
-    return Columns(("scorer", *heads, "gap"), cells, texts=1)
+    return Columns(("scorer", *heads, "gap", "paired difference, 95 % interval"), cells, texts=1)
 
 
 def title(table: ComparisonTable) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from semtune.config import SPLIT_LABELS
 from semtune.published import TABLE1
+from semtune.report.beside import paired_rows
 from semtune.report.markup import cleaned, finite, latex_tabular, latex_text, markdown_table, markdown_text
 from semtune.report.notes import notes, warnings
 from semtune.report.table import ComparisonTable, key, mean_rmse
@@ -73,6 +74,7 @@ def _beside(table: ComparisonTable) -> dict[str, Any] | None:
         "split": other.dataset.split_kind,
         "leaks": other.leaks,
         "test_rmse": means,
+        "paired": {name: each.facts for name, each in paired_rows(table).items()},
     }
 
 

@@ -130,6 +130,7 @@ class Endings(_NotInSnapshots, tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: object) -> None:
         """Take note of a worker that begins a trial, in a new process or in one that served another."""
         self._running[trial.config[_LABEL]] = trial
+        self._watch.started()
         self._heartbeat.heard(trial.config[_LABEL])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: object) -> None:

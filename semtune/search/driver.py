@@ -94,6 +94,7 @@ def run(
             ):
                 watch.forget()
     director.close()
+    files.settle()
 
 
 def _fit(

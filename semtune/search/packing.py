@@ -10,6 +10,7 @@ from pathlib import Path
 
 from semtune.config import Hyperparameters
 from semtune.errors import SearchError
+from semtune.search.line import Value
 from semtune.search.space import SearchSpace
 
 COMPANIES = (1, 2, 4)
@@ -166,6 +167,20 @@ def settings_to_probe(space: SearchSpace) -> list[Hyperparameters]:
         Hyperparameters(architecture=name, batch_size=space.largest("batch_size"), crop=space.largest("crop"))
         for name in space.architectures
     ]
+
+
+def largest_trial(space: SearchSpace, architecture: str) -> Hyperparameters:
+    """A trial of an architecture with the largest whole numbers that a space has, and the first of others."""
+    chosen: dict[str, Value] = {"architecture": architecture}
+    for line in space.parameters:
+        if line.name == "architecture":
+            continue
+        values = line.values if line.holds(chosen) else (line.otherwise,)
+        whole = [value for value in values if isinstance(value, int)]
+        value = max(whole) if whole else values[0]
+        if value is not None:
+            chosen[line.name] = value
+    return Hyperparameters.model_validate(chosen)
 
 
 class ProbeFile:

@@ -46,6 +46,10 @@ class Watch:
         """Take note that a trial was given to Ray."""
         self._orders[trial] = place
 
+    def started(self) -> None:
+        """Take note that a worker begins a trial, which may be over before the next look."""
+        self._director.circumstances.runs()
+
     def at_work(self, trial: str, node: str) -> None:
         """Take note that a worker on a node has a trial."""
         place, host = self._orders[trial], self._known[node].host if node in self._known else ""

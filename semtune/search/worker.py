@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -259,17 +258,15 @@ def _facts(
         "precision": "bfloat16" if step.key.bfloat16 else "float32",
         "trial": task.trial,
         "last_epoch": asdict(last) if last else None,
-        **_shown(task.samples_file),
+        **_shown(table),
     }
 
 
-@lru_cache(maxsize=1)
-def _shown(samples_file: str) -> dict[str, list[int]]:
+def _shown(table: SampleTable) -> dict[str, list[int]]:
     """Checksums of the frames that train and that choose: a search that starts here must not test on them."""
-    table = read_samples(Path(samples_file))
-    store = open_frames(Path(table.cache_folder), table.digest)
     parts = {"trained": table.train, "validated": table.validation}
-    return {part: sorted(map(store.checksum, rows.tolist())) for part, rows in parts.items()}
+    known = (table.checksums >= 0).all()
+    return {part: sorted(table.checksums[rows].tolist()) for part, rows in parts.items()} if known else {}
 
 
 def _placement(task: TrialTask, step: TrainingStep) -> Report:

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from swagger_ui_bundle import swagger_ui_path
 
@@ -88,7 +89,7 @@ def application(desk: Desk, version: int, seconds: float, semtune_version: str) 
         title="semtune: scores of SEM frames", version=semtune_version, docs_url=None, redoc_url=None,
         exception_handlers={
             RequestValidationError: _malformed, AnyHTTPException: _refused,
-            RefusedError: _unusable, TimeoutError: _busy,
+            RefusedError: _unusable, TimeoutError: _busy, ClientDisconnect: _gone,
         },
     )  # fmt: skip
     app.openapi_version = "3.0.3"  # what the page's copy of Swagger UI knows
@@ -218,6 +219,10 @@ async def _unusable(request: Request, fault: Exception) -> JSONResponse:
 
 async def _busy(request: Request, fault: Exception) -> JSONResponse:
     return _answer("the server is busy; try again", 503)
+
+
+async def _gone(request: Request, fault: Exception) -> JSONResponse:
+    return _answer("the request broke off", 400)  # nobody hears it
 
 
 async def _refused(request: Request, fault: Exception) -> JSONResponse:

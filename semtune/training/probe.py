@@ -60,10 +60,10 @@ class ShortTrial:
         return _STEPS * self._step.key.batch_size
 
 
-def noise(settings: Hyperparameters, device: torch.device) -> TrainingData:
-    """Frames of noise, twice as wide as a crop, for 20 training steps and a batch of validation."""
+def noise(settings: Hyperparameters, device: torch.device, steps: int = _STEPS) -> TrainingData:
+    """Frames of noise, twice as wide as a crop, for some training steps and a batch of validation."""
     random = np.random.default_rng(0)
-    count, side = _STEPS * settings.batch_size + 64, 2 * settings.crop
+    count, side = steps * settings.batch_size + 64, 2 * settings.crop
     shown = 16  # frames of pixels; the samples share them
     pixels = torch.from_numpy(random.integers(0, 256, shown * side * side, dtype=np.uint8))
     offsets = torch.arange(count) % shown * side * side

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semtune.dataset import Dataset, Split
+from semtune.dataset.frames import open_frames
 from semtune.errors import SearchError
 from semtune.files import written_whole
 from semtune.results import Predictions, Scores
@@ -43,6 +44,8 @@ class SampleTable:
     score_range: tuple[float, float]
     acquired: NDArray[np.float64]
     """Seconds since 1970, shape (samples,); NaN where unknown."""
+    checksums: NDArray[np.int64]
+    """CRC-32 of each frame's grey levels, shape (samples,); -1 in searches before it was kept."""
 
     def predictions(self, rows: NDArray[np.int64], predicted: Scores) -> Predictions:
         """Join predicted scores of some samples with their reference scores and fields."""
@@ -52,7 +55,7 @@ class SampleTable:
 
 
 def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
-    """Arrange a dataset and its split as arrays."""
+    """Arrange a dataset, its split and the checksums of its decoded frames as arrays."""
     samples = dataset.samples
     names = dataset.description.control_parameters
     return SampleTable(
@@ -71,6 +74,7 @@ def tabulate(dataset: Dataset, split: Split, cache_folder: Path) -> SampleTable:
         test=np.array(split.test, dtype=np.int64),
         score_range=dataset.description.score_range,
         acquired=np.array([sample.acquired for sample in samples]),
+        checksums=np.array(open_frames(cache_folder, dataset.digest).checksums(), dtype=np.int64),
     )
 
 
@@ -106,11 +110,13 @@ def _read(path: Path) -> SampleTable:
     for name in ("digest", "origin", "cache_folder"):
         values[name] = str(values[name])
     low, high = values["score_range"].tolist()
-    values.setdefault("acquired", np.full(len(values["scores"]), np.nan))  # searches before it was kept
+    # Searches before these were kept:
+    values.setdefault("acquired", np.full(len(values["scores"]), np.nan))
+    values.setdefault("checksums", np.full(len(values["scores"]), -1))
     table = SampleTable(**{**values, "score_range": (low, high)})
     count = len(table.scores)
     names = (count, len(table.control_parameters))
-    columns = {len(table.frames), len(table.fields), len(table.acquired)}
+    columns = {len(table.frames), len(table.fields), len(table.acquired), len(table.checksums)}
     if table.controls.shape != names or columns != {count}:
         raise ValueError("columns of unequal length")
     for rows in (table.train, table.validation, table.test):

@@ -90,7 +90,7 @@ def search(
     text=SPACE,
     stop_after=None,
     wishes=list,
-    wait=60.0,
+    wait=1800.0,
     **settings,
 ):
     """Run scripted trials on the connected cluster; returns the director."""

@@ -1,4 +1,4 @@
-"""MLflow's page as people use it after a search, in a headless Chromium: Table 1, compare, champion, report."""
+"""MLflow's page as people use it after a search, in a headless Chromium."""
 
 import os
 import sys
@@ -99,7 +99,7 @@ def test_table_1_has_networks_and_baselines_side_by_side(browser, place, pages, 
 
 
 def test_the_search_is_listed_as_a_parent_with_its_trials_below(browser, place, pages, opened):
-    parent, children = run_ids(place)
+    _, children = run_ids(place)
     opened(pages["search tin"].replace("&viewStateShareKey=table1", ""), "matching runs")
     browser.until(f"{NAMES}.join() === 'tin'", PATIENCE)
     browser.until("document.querySelector('[data-testid=\"expander-button\"], .ag-row button')", PATIENCE)

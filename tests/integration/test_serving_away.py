@@ -158,6 +158,6 @@ def test_an_export_runs_where_numpy_and_onnxruntime_alone_are_installed(place, f
     [ours] = place.json("score", tmp_path / "frame.png", "--engine", "onnxruntime")
     assert scored == ours["score"]
     missing = subprocess.run(
-        [python, "-c", "import semtune"], capture_output=True, check=False, env=environment
+        [python, "-I", "-c", "import semtune"], capture_output=True, check=False, env=environment
     )
     assert missing.returncode != 0

@@ -7,7 +7,8 @@ import pytest
 from place import Place, until
 from s3_server import BUCKET, s3_server, why_no_s3
 
-from semtune.storage import Storage
+from semtune.errors import StorageError
+from semtune.storage import Storage, probe
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_no_s3()), reason=why_no_s3())]
 
@@ -70,3 +71,26 @@ def rows(place, name):
         {key: row[key] for key in ("name", "trial", "test_rmse", "test_r2", "test_srcc")}
         for row in place.json("report", name)["rows"]
     ]
+
+
+def test_objects_are_listed_dropped_and_probed_over_http(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom(25 * 2**20))  # several parts
+    with s3_server(tmp_path / "s3") as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        storage = Storage(f"s3://{BUCKET}/semtune")
+        for key in ("a/b", "a/c/d", "probes/one"):
+            storage.put(file, key)
+        assert (storage.list("a"), storage.files("a")) == (["b", "c"], ["b", "c/d"])
+        assert (storage.list("none"), storage.files("none")) == ([], [])
+        storage.get("a/b", tmp_path / "fetched")
+        assert (tmp_path / "fetched").read_bytes() == file.read_bytes()
+        storage.delete("a/b")
+        storage.delete("a/b")
+        assert storage.files("a") == ["c/d"]
+        assert probe(storage.address, "one") == ""
+        assert "not the one" in probe(storage.address, "two")
+        with pytest.raises(StorageError, match="check --storage") as caught:
+            Storage("s3://nobody/x").put(file, "key")
+        assert "\n" not in str(caught.value)
