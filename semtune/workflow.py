@@ -243,7 +243,7 @@ def _work(
     )
     if outcome.state == "finished":
         try:
-            leave_report(report(workspace, folder.name), folder.report_page)
+            leave_report(report(workspace, folder.name), folder.report)
         except SemtuneError as error:  # the search itself is whole
             _LOG.warning("MLflow will show no report: %s", error)
     return outcome

@@ -10,6 +10,8 @@ from semtune.errors import SearchError
 
 CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
 """Files in the folder of a trial."""
+REPORT_PAGE = "report.html"
+"""In the folder of a report; written last."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -65,9 +67,9 @@ class SearchFolder:
         return self.path / "focus.svg"
 
     @property
-    def report_page(self) -> Path:
-        """The report that the search's end wrote, figures in a folder beside it; MLflow gets both."""
-        return self.path / "report" / "report.html"
+    def report(self) -> Path:
+        """A folder: the report that the search's end wrote, and its figures; MLflow gets them."""
+        return self.path / "report"
 
     @property
     def baselines(self) -> Path:

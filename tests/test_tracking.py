@@ -30,6 +30,7 @@ from semtune.journal import (
 )
 from semtune.results import EpochResult
 from semtune.tracking.champion import (
+    REGISTERED_MODEL,
     ChampionFacts,
     champion,
     download_weights,
@@ -45,7 +46,7 @@ from semtune.tracking.store import open_store, shown
 from semtune.tracking.ui import places
 from semtune.tracking.view import VIEW
 from semtune.tracking.writer import TrackingWriter
-from semtune.workspace import SearchFolder, Workspace
+from semtune.workspace import REPORT_PAGE, SearchFolder, Workspace
 
 pytestmark = [
     # mlflow 3.17 with sqlalchemy 2.1: a loader strategy that mlflow still names.
@@ -239,7 +240,8 @@ def test_the_search_names_its_plan_and_its_dataset(tracked):
 
 
 def test_the_experiment_has_the_view_that_lists_finalists_and_baselines(store, tracked):
-    experiment = store.client.get_experiment(tracked[""].info.experiment_id)
+    _, _, runs = tracked
+    experiment = store.client.get_experiment(runs[""].info.experiment_id)
     saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
     shown = json.loads(saved["state"])
     assert shown["orderByKey"] == "metrics.`test_rmse`"
@@ -250,7 +252,7 @@ def test_the_experiment_has_the_view_that_lists_finalists_and_baselines(store, t
 def test_a_report_is_sent_once_and_again_when_it_is_written_anew(store, folder, search):
     whole_search(folder)
     sync(store, folder, search)
-    page = folder.report_page
+    page = folder.report / REPORT_PAGE
     (page.parent / "figures").mkdir(parents=True)
     (page.parent / "figures" / "time.png").write_bytes(b"image")
     page.write_text("first")
@@ -272,7 +274,7 @@ def text_of(store, run):
 
 
 def test_a_server_says_where_each_search_and_the_champions_are(store, tracked):
-    experiment = tracked[""].info.experiment_id
+    experiment = tracked[2][""].info.experiment_id
     lines = places(store, "http://h:1")
     assert lines[0] == "MLflow on http://h:1"
     assert any(f"/#/experiments/{experiment}/runs?" in line and VIEW in line for line in lines)
@@ -532,6 +534,8 @@ def test_the_champion_says_where_it_comes_from(store, tmp_path, finalists):
     assert now.tags["semtune.architecture"] == "pacf"
     assert now.tags["semtune.test_rmse"] == "0.9"
     assert now.tags["semtune.promoted_at"].endswith("Z")
+    found = store.client.get_model_version(REGISTERED_MODEL, str(version))
+    assert found.description == FACTS.reason
 
 
 def test_the_weights_of_a_version_are_downloaded_once(store, tmp_path, finalists):

@@ -31,7 +31,7 @@ from semtune.tracking.layout import (
 from semtune.tracking.progress import Progress, read_progress, write_progress
 from semtune.tracking.store import Store, reason, told
 from semtune.tracking.view import view_tags
-from semtune.workspace import SearchFolder
+from semtune.workspace import REPORT_PAGE, SearchFolder
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -111,12 +111,12 @@ class Sender:
 
     def _send_report(self, progress: Progress) -> None:
         """Put the report that the search's end left beside the parent's artifacts, if it is a new one."""
-        page = self.folder.report_page
+        page = self.folder.report / REPORT_PAGE
         written = page.stat().st_mtime_ns if page.exists() else 0
         if written == progress.report or PARENT not in progress.runs:
             return
         with self._refusable(PARENT):
-            self.store.client.log_artifacts(progress.runs[PARENT], str(page.parent))
+            self.store.client.log_artifacts(progress.runs[PARENT], str(self.folder.report))
         progress.report = written
         write_progress(progress, self.folder.tracked)
 

@@ -37,7 +37,7 @@ def place(tmp_path_factory):
     """A finished search with its report, sent to MLflow by the promotion of its finalist."""
     place = Place(tmp_path_factory.mktemp("pages"), uuid4().hex)
     write_candidate(place.workspace, place.folder / "frames")
-    leave_report(workflow.report(place.workspace, "tin"), place.workspace.search("tin").report_page)
+    leave_report(workflow.report(place.workspace, "tin"), place.workspace.search("tin").report)
     place.run("promote", "tin")
     return place
 
