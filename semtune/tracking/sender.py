@@ -113,7 +113,7 @@ class Sender:
         """Put the report that the search's end left beside the parent's artifacts, if it is a new one."""
         page = self.folder.report / REPORT_PAGE
         written = page.stat().st_mtime_ns if page.exists() else 0
-        if written == progress.report or PARENT not in progress.runs:
+        if written in (0, progress.report) or PARENT not in progress.runs:
             return
         with self._refusable(PARENT):
             self.store.client.log_artifacts(progress.runs[PARENT], str(self.folder.report))
