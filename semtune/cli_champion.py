@@ -79,8 +79,7 @@ def ui(
     """Open MLflow's page on the workspace, on the loopback address; Ctrl-C ends it."""
     from semtune.tracking.ui import become_ui
 
-    say(f"MLflow on http://{host}:{port}")
-    become_ui(workspace_at(workspace), host, port)
+    become_ui(workspace_at(workspace), host, port, say)
 
 
 @app.command(epilog=examples("semtune sync tin"))

@@ -17,7 +17,7 @@ from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts
 from semtune.report.material import Condition, ForeignFigure, Material
 from semtune.results import Predictions
 from semtune.training.samples import SampleTable
-from semtune.workspace import PREDICTIONS, SearchFolder
+from semtune.workspace import PREDICTIONS, REPORT_PAGE, SearchFolder
 
 
 def facts_of(plan: SearchPlan, samples: SampleTable) -> DatasetFacts:
@@ -68,6 +68,14 @@ def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | 
     from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
 
     return [*texts, *write_figures(table, figures)]
+
+
+def leave_report(table: ComparisonTable, folder: Path) -> None:
+    """Write figures as PNG and the report as a page, both of which MLflow shows, into a folder."""
+    from semtune.report.figures import write_figures
+
+    write_figures(table, folder / "figures", ["png"])
+    write_asked(folder / REPORT_PAGE, report_as(table, ".html").encode())
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:

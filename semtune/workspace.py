@@ -10,6 +10,8 @@ from semtune.errors import SearchError
 
 CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
 """Files in the folder of a trial."""
+REPORT_PAGE = "report.html"
+"""In the folder of a report; written last."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -63,6 +65,11 @@ class SearchFolder:
     def focus_figure(self) -> Path:
         """What `semtune focus` drew last, for the report; the caption lies beside it as .txt."""
         return self.path / "focus.svg"
+
+    @property
+    def report(self) -> Path:
+        """A folder: the report that the search's end wrote, and its figures; MLflow gets them."""
+        return self.path / "report"
 
     @property
     def baselines(self) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 import warnings
 from dataclasses import replace
@@ -29,6 +30,7 @@ from semtune.journal import (
 )
 from semtune.results import EpochResult
 from semtune.tracking.champion import (
+    REGISTERED_MODEL,
     ChampionFacts,
     champion,
     download_weights,
@@ -41,8 +43,10 @@ from semtune.tracking.layout import TrackedSearch, standings, updates
 from semtune.tracking.progress import read_progress, run_ids, unsent
 from semtune.tracking.sender import Sender, sync
 from semtune.tracking.store import open_store, shown
+from semtune.tracking.ui import places
+from semtune.tracking.view import VIEW
 from semtune.tracking.writer import TrackingWriter
-from semtune.workspace import SearchFolder, Workspace
+from semtune.workspace import REPORT_PAGE, SearchFolder, Workspace
 
 pytestmark = [
     # mlflow 3.17 with sqlalchemy 2.1: a loader strategy that mlflow still names.
@@ -233,6 +237,47 @@ def test_the_search_names_its_plan_and_its_dataset(tracked):
     [used] = runs[""].inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("tin balls", search.dataset_digest[:32])
     assert json.loads(used.dataset.profile) == {"frames": 24}
+
+
+def test_the_experiment_has_the_view_that_lists_finalists_and_baselines(store, tracked):
+    _, _, runs = tracked
+    experiment = store.client.get_experiment(runs[""].info.experiment_id)
+    saved = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
+    shown = json.loads(saved["state"])
+    assert shown["orderByKey"] == "metrics.`test_rmse`"
+    found = store.client.search_runs([experiment.experiment_id], shown["searchFilter"])
+    assert {run.data.tags["semtune.trial"] for run in found} == {"trial-0000", "entropy"}
+
+
+def test_a_report_is_sent_once_and_again_when_it_is_written_anew(store, folder, search):
+    whole_search(folder)
+    sync(store, folder, search)
+    page = folder.report / REPORT_PAGE
+    (page.parent / "figures").mkdir(parents=True)
+    (page.parent / "figures" / "time.png").write_bytes(b"image")
+    page.write_text("first")
+    assert sync(store, folder, search).events == 0
+    run = runs_of(store, search)[""]
+    assert {"report.html", "figures"} <= artifacts_of(store, run)
+    sent = read_progress(folder.tracked).report
+    store.client.log_text(run.info.run_id, "touched", "report.html")
+    sync(store, folder, search)
+    assert text_of(store, run) == "touched"
+    page.write_text("second")
+    os.utime(page, ns=(sent + 1, sent + 1))
+    sync(store, folder, search)
+    assert text_of(store, run) == "second"
+
+
+def text_of(store, run):
+    return Path(store.client.download_artifacts(run.info.run_id, "report.html")).read_text()
+
+
+def test_a_server_says_where_each_search_and_the_champions_are(store, tracked):
+    experiment = tracked[2][""].info.experiment_id
+    lines = places(store, "http://h:1")
+    assert lines[0] == "MLflow on http://h:1"
+    assert any(f"/#/experiments/{experiment}/runs?" in line and VIEW in line for line in lines)
 
 
 def test_run_ids_are_kept_beside_the_journal(tracked):
@@ -489,6 +534,8 @@ def test_the_champion_says_where_it_comes_from(store, tmp_path, finalists):
     assert now.tags["semtune.architecture"] == "pacf"
     assert now.tags["semtune.test_rmse"] == "0.9"
     assert now.tags["semtune.promoted_at"].endswith("Z")
+    found = store.client.get_model_version(REGISTERED_MODEL, str(version))
+    assert found.description == FACTS.reason
 
 
 def test_the_weights_of_a_version_are_downloaded_once(store, tmp_path, finalists):

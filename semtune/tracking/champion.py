@@ -84,7 +84,9 @@ def register_champion(store: Store, run_id: str, weights: Path, facts: ChampionF
     with told(store.uri, _REMEDY):
         source = _upload_model(store, run_id, weights)
         _ensure_registered_model(store)
-        made = store.client.create_model_version(REGISTERED_MODEL, source, run_id, _tags(facts))
+        made = store.client.create_model_version(
+            REGISTERED_MODEL, source, run_id, _tags(facts), description=facts.reason
+        )
     version = int(made.version)
     set_champion(store, version)
     return version

@@ -17,6 +17,8 @@ class Progress(BaseModel):
     position: int = 0
     """Bytes of the journal that MLflow has."""
     experiment_id: str = ""
+    report: int = 0
+    """When the report that MLflow has was written, in nanoseconds since 1970; 0 for none."""
     runs: dict[str, str] = Field(default_factory=dict)
     """MLflow's run ids by name of the trial or baseline; the parent run under the empty name."""
 

@@ -30,7 +30,8 @@ from semtune.tracking.layout import (
 )
 from semtune.tracking.progress import Progress, read_progress, write_progress
 from semtune.tracking.store import Store, reason, told
-from semtune.workspace import SearchFolder
+from semtune.tracking.view import view_tags
+from semtune.workspace import REPORT_PAGE, SearchFolder
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -95,6 +96,7 @@ class Sender:
     def _send_batch(self, progress: Progress, most: int) -> int:
         batch = list(islice(read_events(self.folder.journal, progress.position), most))
         if not batch:
+            self._send_report(progress)
             return 0
         events = [event for event, _ in batch]
         for event in events:
@@ -107,6 +109,17 @@ class Sender:
         write_progress(progress, self.folder.tracked)
         return len(batch)
 
+    def _send_report(self, progress: Progress) -> None:
+        """Put the report that the search's end left beside the parent's artifacts, if it is a new one."""
+        page = self.folder.report / REPORT_PAGE
+        written = page.stat().st_mtime_ns if page.exists() else 0
+        if written in (0, progress.report) or PARENT not in progress.runs:
+            return
+        with self._refusable(PARENT):
+            self.store.client.log_artifacts(progress.runs[PARENT], str(self.folder.report))
+        progress.report = written
+        write_progress(progress, self.folder.tracked)
+
     def close(self) -> None:
         """Let another process send."""
         self._lock.release()
@@ -118,7 +131,8 @@ class Sender:
         runs, statuses = self._existing_runs(experiment_id)
         kept = read_progress(self.folder.tracked)
         sound = kept.experiment_id == experiment_id and set(kept.runs.values()) <= set(runs.values())
-        progress = Progress(position=kept.position if sound else 0, experiment_id=experiment_id, runs=runs)
+        progress = kept if sound else Progress(experiment_id=experiment_id)
+        progress.runs = runs
         self._record, self._statuses = SearchRecord(), statuses
         for event, end in read_events(self.folder.journal):
             if end > progress.position:
@@ -150,7 +164,7 @@ class Sender:
             taken = ", ".join(names)
             raise TrackingError(f"experiments {taken} exist already or were deleted; restore or purge one")
         location = f"{self.store.artifacts}/{name}" if self.store.artifacts else None
-        return str(client.create_experiment(name, location, search_tags(self.search)))
+        return str(client.create_experiment(name, location, search_tags(self.search) | view_tags()))
 
     def _existing_runs(self, experiment_id: str) -> tuple[dict[str, str], dict[str, str]]:
         """Ids and statuses of all runs of the search, deleted ones too, by key."""
