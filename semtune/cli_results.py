@@ -63,8 +63,9 @@ def report(
     """Compare the networks of a search with every baseline: Table 1."""
     from semtune import exhibits, workflow
 
-    table = workflow.report(workspace_at(workspace), name, beside)
-    written = exhibits.write_report(table, out or [], figures)
+    place = workspace_at(workspace)
+    table = workflow.report(place, name, beside)
+    written = exhibits.write_report(table, out or [], figures, place.search(name).report)
     if as_json:
         typer.echo(exhibits.report_as(table, ".json"), nl=False)
         return

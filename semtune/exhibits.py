@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from semtune.dataset.conditions import read_conditions
 from semtune.dataset.frames import holds_frames, open_frames
+from semtune.errors import SearchError
 from semtune.files import write_asked
 from semtune.journal import SearchRecord
 from semtune.planning import SearchPlan
@@ -17,7 +19,9 @@ from semtune.report import TABLE_WRITERS, ComparisonTable, DatasetFacts
 from semtune.report.material import Condition, ForeignFigure, Material
 from semtune.results import Predictions
 from semtune.training.samples import SampleTable
-from semtune.workspace import PREDICTIONS, REPORT_PAGE, SearchFolder
+from semtune.workspace import PREDICTIONS, SearchFolder
+
+_LOG = logging.getLogger("semtune")
 
 
 def facts_of(plan: SearchPlan, samples: SampleTable) -> DatasetFacts:
@@ -58,24 +62,42 @@ def predictions_of(folder: SearchFolder, record: SearchRecord) -> dict[str, Pred
     return {name: read_predictions(file) for name, file in files.items() if file.exists()}
 
 
-def write_report(table: ComparisonTable, files: Sequence[Path], figures: Path | None = None) -> list[Path]:
-    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder."""
+def write_report(
+    table: ComparisonTable, files: Sequence[Path], figures: Path | None, kept: Path
+) -> list[Path]:
+    """Write a comparison table to files, the suffix of each picks its format, and its figures to a folder.
+
+    Args:
+        table: Of a search.
+        files: To write.
+        figures: Folder for the figures, if they are asked for.
+        kept: Folder of the search where a page and figures are left too, for MLflow.
+
+    Returns:
+        The files that were asked for.
+    """
     texts = {path: report_as(table, path.suffix.lower()) for path in files}
     for path, text in texts.items():
         write_asked(path, text.encode())
-    if figures is None:
-        return [*texts]
-    from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
+    drawn: list[Path] = []
+    if figures is not None:
+        from semtune.report.figures import write_figures  # matplotlib takes a second, which others are spared
 
-    return [*texts, *write_figures(table, figures)]
+        drawn = write_figures(table, figures)
+    try:
+        _keep(texts, drawn, kept)
+    except SearchError as error:  # a workspace that can only be read
+        _LOG.warning("MLflow will not show the report: %s", error)
+    return [*texts, *drawn]
 
 
-def leave_report(table: ComparisonTable, folder: Path) -> None:
-    """Write figures as PNG and the report as a page, both of which MLflow shows, into a folder."""
-    from semtune.report.figures import write_figures
-
-    write_figures(table, folder / "figures", ["png"])
-    write_asked(folder / REPORT_PAGE, report_as(table, ".html").encode())
+def _keep(texts: Mapping[Path, str], drawn: Sequence[Path], kept: Path) -> None:
+    for figure in drawn:
+        if figure.suffix == ".png":  # what MLflow's page shows
+            write_asked(kept / "figures" / figure.name, figure.read_bytes())
+    for path, text in texts.items():
+        if path.suffix.lower() == ".html":
+            write_asked(kept / "report.html", text.encode())
 
 
 def report_as(table: ComparisonTable, suffix: str) -> str:

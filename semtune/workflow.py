@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from semtune.changes import Changes, changed
-from semtune.errors import SearchError, SemtuneError
-from semtune.exhibits import facts_of, leave_report, material_of, predictions_of
+from semtune.errors import SearchError
+from semtune.exhibits import facts_of, material_of, predictions_of
 from semtune.hold import hours_of, only_one, state_of, stop_search, summary
 from semtune.journal import Event, SearchOpened, read_record
 from semtune.leaks import leaks_of, order_check, test_uses
@@ -83,7 +83,7 @@ def search(
         ),
         only_one(folder),
     ):
-        return _work(workspace, folder, plan, writer, conditions, observe)
+        return _work(folder, plan, writer, conditions, observe)
 
 
 def resume(
@@ -103,7 +103,7 @@ def resume(
             _,
             writer,
         ):
-            return _work(workspace, folder, plan, writer, conditions, observe)
+            return _work(folder, plan, writer, conditions, observe)
 
 
 def explain(
@@ -226,27 +226,14 @@ def sync(workspace: Workspace, name: str, tracking_uri: str | None) -> Sent:
 
 
 def _work(
-    workspace: Workspace,
-    folder: SearchFolder,
-    plan: SearchPlan,
-    writer: TrackingWriter,
-    conditions: Conditions,
-    observe: Observer,
+    folder: SearchFolder, plan: SearchPlan, writer: TrackingWriter, conditions: Conditions, observe: Observer
 ) -> Outcome:
     def heard(event: Event) -> None:
         if not isinstance(event, SearchOpened):  # MLflow's import would hold up the start of the trials
             writer.notify()
         observe(event)
 
-    outcome = run_session(
-        folder, plan, conditions.resources, conditions.seconds, heard, conditions.retry_failed
-    )
-    if outcome.state == "finished":
-        try:
-            leave_report(report(workspace, folder.name), folder.report)
-        except SemtuneError as error:  # the search itself is whole
-            _LOG.warning("MLflow will show no report: %s", error)
-    return outcome
+    return run_session(folder, plan, conditions.resources, conditions.seconds, heard, conditions.retry_failed)
 
 
 def _start(workspace: Workspace, request: SearchRequest, tracking_uri: str | None) -> Start | None:

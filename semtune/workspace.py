@@ -10,8 +10,6 @@ from semtune.errors import SearchError
 
 CHECKPOINT, WEIGHTS, PREDICTIONS = "checkpoint.safetensors", "weights.safetensors", "predictions.csv"
 """Files in the folder of a trial."""
-REPORT_PAGE = "report.html"
-"""In the folder of a report; written last."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -68,7 +66,7 @@ class SearchFolder:
 
     @property
     def report(self) -> Path:
-        """A folder: the report that the search's end wrote, and its figures; MLflow gets them."""
+        """What `semtune report` wrote last as a page and as figures; MLflow gets it."""
         return self.path / "report"
 
     @property

@@ -46,7 +46,7 @@ from semtune.tracking.store import open_store, shown
 from semtune.tracking.ui import places
 from semtune.tracking.view import VIEW
 from semtune.tracking.writer import TrackingWriter
-from semtune.workspace import REPORT_PAGE, SearchFolder, Workspace
+from semtune.workspace import SearchFolder, Workspace
 
 pytestmark = [
     # mlflow 3.17 with sqlalchemy 2.1: a loader strategy that mlflow still names.
@@ -252,7 +252,7 @@ def test_the_experiment_has_the_view_that_lists_finalists_and_baselines(store, t
 def test_a_report_is_sent_once_and_again_when_it_is_written_anew(store, folder, search):
     whole_search(folder)
     sync(store, folder, search)
-    page = folder.report / REPORT_PAGE
+    page = folder.report / "report.html"
     (page.parent / "figures").mkdir(parents=True)
     (page.parent / "figures" / "time.png").write_bytes(b"image")
     page.write_text("first")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from semtune.files import write_asked
@@ -32,12 +32,12 @@ def plots(table: ComparisonTable) -> tuple[list[Plot], list[Missing]]:
     return [each for each in drawn if isinstance(each, Plot)], [*missing, *absent_conditions(table)]
 
 
-def write_figures(table: ComparisonTable, folder: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
-    """Write each figure in each format, with its caption as text; returns the files."""
+def write_figures(table: ComparisonTable, folder: Path) -> list[Path]:
+    """Write each figure as SVG, PDF and PNG, with its caption as text; returns the files."""
     files = {}
     for plot in plots(table)[0]:
         files[folder / f"{plot.name}.txt"] = f"{plot.title}. {plot.caption}\n".encode()
-        files |= {folder / f"{plot.name}.{suffix}": as_file(plot, suffix) for suffix in formats}
+        files |= {folder / f"{plot.name}.{suffix}": as_file(plot, suffix) for suffix in FORMATS}
     for path, content in files.items():
         write_asked(path, content)
     return list(files)

@@ -31,7 +31,7 @@ from semtune.tracking.layout import (
 from semtune.tracking.progress import Progress, read_progress, write_progress
 from semtune.tracking.store import Store, reason, told
 from semtune.tracking.view import view_tags
-from semtune.workspace import REPORT_PAGE, SearchFolder
+from semtune.workspace import SearchFolder
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -110,9 +110,9 @@ class Sender:
         return len(batch)
 
     def _send_report(self, progress: Progress) -> None:
-        """Put the report that the search's end left beside the parent's artifacts, if it is a new one."""
-        page = self.folder.report / REPORT_PAGE
-        written = page.stat().st_mtime_ns if page.exists() else 0
+        """Put the report that `semtune report` left beside the parent's artifacts, if it is a new one."""
+        files = [file for file in self.folder.report.rglob("*") if file.is_file()]
+        written = max((file.stat().st_mtime_ns for file in files), default=0)
         if written in (0, progress.report) or PARENT not in progress.runs:
             return
         with self._refusable(PARENT):

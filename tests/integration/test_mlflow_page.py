@@ -12,9 +12,6 @@ from place import Place, until
 from small_workspace import BASELINES
 from test_ui import answer
 
-from semtune import workflow
-from semtune.exhibits import leave_report
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="knows its processes by Linux' table of them"),
@@ -37,7 +34,7 @@ def place(tmp_path_factory):
     """A finished search with its report, sent to MLflow by the promotion of its finalist."""
     place = Place(tmp_path_factory.mktemp("pages"), uuid4().hex)
     write_candidate(place.workspace, place.folder / "frames")
-    leave_report(workflow.report(place.workspace, "tin"), place.workspace.search("tin").report)
+    place.run("report", "tin", "--out", "tin.html", "--figures", "figures")
     place.run("promote", "tin")
     return place
 
