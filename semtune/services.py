@@ -62,9 +62,8 @@ def services(
         try:
             yield plan, writer
             writer.finish()
-            cluster.close()  # while the last events are on their way
         finally:
-            unsent = writer.close()
+            unsent = writer.close()  # before Ray's end, which can end this process
             if unsent:
                 why = f"{unsent} events wait in the journal ({writer.problem})"
                 _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)

@@ -5,6 +5,7 @@ Apart from the driver, whose imports take as long as a worker's: the two happen 
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +40,7 @@ def connected(address: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        _shut_down()
 
 
 def _reason(error: Exception) -> str:
@@ -48,6 +49,19 @@ def _reason(error: Exception) -> str:
     if isinstance(error, AuthenticationError) or "InvalidAuthToken" in f"{said} {error.__cause__}":
         return "the token here is not the cluster's; copy ~/.ray/auth_token (mode 0600) from its head"
     return f"{said}; see `ray status`"
+
+
+def _shut_down() -> None:
+    """Leave the cluster; meanwhile no thread may collect what Tune left.
+
+    Ray ends a process, unsent events and all, that drops a handle of an actor while Ray shuts down.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def _start() -> None:

@@ -118,6 +118,8 @@ def search(
 
     director = Director(space, read_record(folder / "journal.jsonl"), folder / "study.log", emit, wait=wait)
     resources = resources or Resources(concurrent=2)
-    run(director, task_of, resources, TrialFiles(folder / "trials"), trainable=trainable, wishes=wishes)
-    journal.close()
+    try:
+        run(director, task_of, resources, TrialFiles(folder / "trials"), trainable=trainable, wishes=wishes)
+    finally:
+        journal.close()
     return director
