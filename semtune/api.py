@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from semtune.environment import quiet_environment
 from semtune.errors import ConfigError
-from semtune.workspace import Workspace
+from semtune.workspace import Workspace, workspace_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,7 +168,7 @@ def run_search(
     from semtune.planning import SearchRequest, read_plan
     from semtune.search.driver import Resources
 
-    place = Workspace(Path(workspace).expanduser().resolve())
+    place = workspace_at(workspace)
     watch = observe or (lambda event: None)
     seconds = None if minutes is None else 60 * minutes
     conditions = workflow.Conditions(Resources(concurrent), seconds, tracking_uri)
@@ -194,7 +194,7 @@ def open_search(name: str, workspace: str | Path = WORKSPACE) -> Search:
     Raises:
         SearchError: If there is none of that name.
     """
-    place = Workspace(Path(workspace).expanduser().resolve())
+    place = workspace_at(workspace)
     return Search(place.existing(name).name, place.path)
 
 
@@ -212,7 +212,7 @@ def load_champion(workspace: str | Path = WORKSPACE, tracking_uri: str | None = 
     from semtune.candidacy import load_champion as load
     from semtune.tracking.store import open_store
 
-    place = Workspace(Path(workspace).expanduser().resolve())
+    place = workspace_at(workspace)
     return Champion(*load(place, open_store(place, tracking_uri)))
 
 

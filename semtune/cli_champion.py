@@ -17,8 +17,8 @@ from semtune.cli_options import (
     say,
     show,
     tell,
-    workspace_at,
 )
+from semtune.workspace import workspace_at
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from semtune.workspace import SearchFolder, Workspace
+from semtune.workspace import SearchFolder, Workspace, workspace_at
 
 
 def complete_search(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -66,7 +66,7 @@ def _workspace(ctx: typer.Context) -> Workspace:
     own = ctx.params.get("workspace") if source and source.name == "COMMANDLINE" else None
     above = ctx.parent.params.get("workspace") if ctx.parent else None
     given = own or above or os.environ.get("SEMTUNE_WORKSPACE") or "semtune-workspace"
-    return Workspace(Path(str(given)).expanduser().resolve())
+    return workspace_at(str(given))
 
 
 def _starting(incomplete: str, names: Iterable[str]) -> list[str]:

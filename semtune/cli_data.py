@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from semtune.cli_options import JsonOption, cores, counted, examples, parse_numbers, show, tell
+from semtune.cli_options import JsonOption, counted, examples, parse_numbers, show, tell
+from semtune.environment import cores
 from semtune.errors import ConfigError
 
 app = typer.Typer()

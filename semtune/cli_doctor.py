@@ -15,8 +15,9 @@ from semtune.cli_options import (
     UriOption,
     WorkspaceOption,
     examples,
-    workspace_at,
+    parse_storage,
 )
+from semtune.workspace import workspace_at
 
 app = typer.Typer()
 
@@ -33,10 +34,8 @@ def doctor(
 ) -> None:
     """Look at every machine, the storage and MLflow before a search does; exits 1 if there is a fault."""
     from semtune.doctor import check_up, tables_of
-    from semtune.storage import check_storage
 
-    place = check_storage(storage) if storage else None
-    found = check_up(workspace_at(workspace), address, tracking_uri, place)
+    found = check_up(workspace_at(workspace), address, tracking_uri, parse_storage(storage))
     if as_json:
         facts = {
             "sound": found.sound,

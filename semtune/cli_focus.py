@@ -14,12 +14,12 @@ from semtune.cli_options import (
     NameArgument,
     UriOption,
     WorkspaceOption,
-    cores,
     counted,
     examples,
     say,
-    workspace_at,
 )
+from semtune.environment import cores
+from semtune.workspace import workspace_at
 
 app = typer.Typer()
 

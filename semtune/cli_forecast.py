@@ -19,13 +19,6 @@ def foretold(facts: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def duration(seconds: float) -> str:
-    """Hours and minutes, minutes and seconds, or seconds."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
-
-
 def _stratum(facts: dict[str, Any]) -> str:
     rungs = ", ".join(map(str, facts["rungs"])) or "none"
     trials = f"{facts['trials']} trials of up to {facts['epochs']} epochs"
@@ -36,6 +29,8 @@ def _stratum(facts: dict[str, Any]) -> str:
 
 
 def _cost(facts: dict[str, Any]) -> Iterator[str]:
+    from semtune.display import duration
+
     for each in facts["costs"]:
         yield (
             f"{each['architecture']}: {each['epochs']:.0f} epochs of {each['seconds_per_epoch']:.2g} s, "

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, examples, show, workspace_at
+from semtune.cli_options import HERE, JsonOption, UriOption, WorkspaceOption, examples, need_extra, show
 from semtune.errors import ConfigError
+from semtune.workspace import workspace_at
 
 app = typer.Typer()
 
@@ -29,8 +29,7 @@ def label(
     as_json: JsonOption = False,
 ) -> None:
     """Score frames on a page of this machine: writes scores.csv for `semtune import`; Ctrl-C ends it."""
-    if not (find_spec("starlette") and find_spec("uvicorn")):
-        raise ConfigError("`semtune label` needs more packages: pip install 'semtune[label]'")
+    need_extra("label", "starlette", "uvicorn")
     from semtune.labelling.book import open_book
     from semtune.labelling.server import serve_page
     from semtune.labelling.session import Labelling, list_images

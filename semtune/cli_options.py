@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,6 @@ import typer
 
 from semtune.cli_completion import complete_search
 from semtune.errors import ConfigError
-from semtune.workspace import Workspace
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", envvar="SEMTUNE_WORKSPACE", help="Folder that holds everything.")
@@ -96,11 +96,6 @@ def counted(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.update(task, completed=done)
 
 
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def parse_seconds(text: str | None, option: str = "--time-budget") -> float | None:
     """Parse a duration such as 90s, 30m, 1h30m; `option` is what messages call it."""
     if text is None:
@@ -114,18 +109,28 @@ def parse_seconds(text: str | None, option: str = "--time-budget") -> float | No
 
 def parse_heartbeat(text: str) -> float:
     """Parse how long a trial may be silent, seconds."""
-    seconds = parse_seconds(text, "--heartbeat")
-    if not seconds:
-        raise ConfigError(f"--heartbeat: {text!r} would kill every trial; write e.g. 10m")
-    return seconds
+    return _parse_patience(text, "--heartbeat", "kill every trial; write e.g. 10m")
 
 
 def parse_wait(text: str) -> float:
     """Parse how long a search waits for a trial to run, seconds."""
-    seconds = parse_seconds(text, "--wait")
+    return _parse_patience(text, "--wait", "end every search; write e.g. 30m")
+
+
+def _parse_patience(text: str, option: str, none_would: str) -> float:
+    seconds = parse_seconds(text, option)
     if not seconds:
-        raise ConfigError(f"--wait: {text!r} would end every search; write e.g. 30m")
+        raise ConfigError(f"{option}: {text!r} would {none_would}")
     return seconds
+
+
+def parse_storage(text: str | None) -> str | None:
+    """Parse what all nodes reach."""
+    if text is None:
+        return None
+    from semtune.storage import check_storage
+
+    return check_storage(text)
 
 
 def parse_hook(text: str | None) -> tuple[str, ...]:
@@ -217,6 +222,7 @@ def say_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def workspace_at(path: Path) -> Workspace:
-    """The workspace in a folder."""
-    return Workspace(path.expanduser().resolve())
+def need_extra(command: str, *modules: str) -> None:
+    """Refuse a command whose packages are missing; they come with the extra of its name."""
+    if not all(map(find_spec, modules)):
+        raise ConfigError(f"`semtune {command}` needs more packages: pip install 'semtune[{command}]'")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from semtune.cli_completion import complete_trial
-from semtune.cli_options import HERE, JsonOption, WorkspaceOption, examples, say, show, workspace_at
+from semtune.cli_options import HERE, JsonOption, WorkspaceOption, examples, say, show
+from semtune.workspace import workspace_at
 
 if TYPE_CHECKING:
     from semtune.results import EpochResult

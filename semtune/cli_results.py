@@ -20,8 +20,8 @@ from semtune.cli_options import (
     examples,
     say,
     show,
-    workspace_at,
 )
+from semtune.workspace import workspace_at
 
 app = typer.Typer()
 ComparedArgument = Annotated[

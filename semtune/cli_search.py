@@ -39,11 +39,12 @@ from semtune.cli_options import (
     parse_heartbeat,
     parse_hook,
     parse_seconds,
+    parse_storage,
     parse_wait,
     show,
-    workspace_at,
 )
 from semtune.errors import ConfigError
+from semtune.workspace import workspace_at
 
 if TYPE_CHECKING:
     from semtune import workflow
@@ -107,7 +108,6 @@ def search(
     """Search for the best network: Ray Tune schedules, Optuna proposes, ASHA stops, MLflow keeps."""
     from semtune import workflow
     from semtune.planning import SearchRequest
-    from semtune.storage import check_storage
 
     request = SearchRequest(
         space,
@@ -127,7 +127,7 @@ def search(
         leave_out_faulty=leave_out_faulty,
         start=start,
         split=split,
-        storage=check_storage(storage) if storage else None,
+        storage=parse_storage(storage),
     )
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
@@ -167,11 +167,10 @@ def resume(
     """Go on with a search after an interruption or a crash, or extend a finished one by trials or epochs."""
     from semtune import workflow
     from semtune.changes import Changes
-    from semtune.storage import check_storage
 
     resources = _resources(concurrent, gpus_per_trial, address, heartbeat, max_nodes, wait)
     conditions = workflow.Conditions(resources, parse_seconds(time_budget), tracking_uri)
-    stored = check_storage(storage) if storage else None
+    stored = parse_storage(storage)
     changes = Changes(trials, epochs, max_failures, seeds, gpu_hours, cost_per_gpu_hour, stored)
     _go_on(workspace, name, changes, conditions, parse_hook(on_end), as_json)
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -20,12 +19,13 @@ from semtune.cli_options import (
     UriOption,
     WorkspaceOption,
     examples,
+    need_extra,
     parse_controls,
     parse_seconds,
     show,
-    workspace_at,
 )
 from semtune.errors import ConfigError
+from semtune.workspace import workspace_at
 
 if TYPE_CHECKING:
     from semtune.scoring import ScoredFrame
@@ -116,8 +116,7 @@ def serve(
     workspace: WorkspaceOption = HERE,
 ) -> None:
     """Answer HTTP requests with the champion's scores, on the loopback address; Ctrl-C ends it."""
-    if not all(map(find_spec, ("fastapi", "uvicorn", "swagger_ui_bundle"))):
-        raise ConfigError("`semtune serve` needs more packages: pip install 'semtune[serve]'")
+    need_extra("serve", "fastapi", "uvicorn", "swagger_ui_bundle")
     from semtune import deployment
     from semtune.serving.server import ServerSettings
 

@@ -112,13 +112,13 @@ class SearchDisplay:
             f"{ended}/{self._space.settings.trials if self._space else '?'} trials ended",
             f"{sum(len(trial.epochs) for trial in trials)} epochs",
             f"{(frames - self._frames_before) / seconds:.0f} frames/s",
-            f"{_duration(seconds)} so far",
+            f"{duration(seconds)} so far",
         ]
         now, usage = time.time(), self._record.usage
         cost = self._space.settings.cost_per_gpu_hour if self._space else None
         parts.append(str(Hours(usage.gpu_hours(now), usage.cpu_hours(now), cost)))
         left = time_left(trials, self._space) if self._space else None
-        parts.append("time left not known yet" if left is None else f"about {_duration(left)} left")
+        parts.append("time left not known yet" if left is None else f"about {duration(left)} left")
         waiting = f"\n{_line(self._waiting, self._record)}" if self._waiting else ""
         return Text("  ".join(parts), style="dim").append(waiting, style="yellow")
 
@@ -250,9 +250,9 @@ def _line(event: Event, record: SearchRecord) -> str:
         return f"node {event.host} is gone" + (f"; preempted, to go on elsewhere: {there}" if there else "")
     if isinstance(event, NothingRuns):
         nodes = f"none of {event.nodes} nodes has room for a trial" if event.nodes else "no node to train on"
-        left = _duration(max(0.0, event.limit - event.seconds))
+        left = duration(max(0.0, event.limit - event.seconds))
         return (
-            f"{nodes} since {_duration(event.seconds)}; the search ends in {left} (--wait) and can be resumed"
+            f"{nodes} since {duration(event.seconds)}; the search ends in {left} (--wait) and can be resumed"
         )
     if isinstance(event, Noted):
         return event.text
@@ -275,7 +275,8 @@ def _count_ended(trials: Iterable[TrialRecord]) -> int:
     return sum(trial.reason not in (None, "interrupted") for trial in searched)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"

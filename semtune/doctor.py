@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
 from semtune.errors import SemtuneError, StorageError, TrackingError
 from semtune.examination import examine, examine_node
 from semtune.nodes import MUST_AGREE, Finding, NodeFacts, judge_nodes
 from semtune.report.text import Columns
-from semtune.storage import Storage
+from semtune.storage import Storage, probing
 from semtune.tracking.store import ask_store, check_uri, shown
 from semtune.workspace import Workspace
 
@@ -139,10 +137,9 @@ def _called(
 
 def _unwritten(storage: str) -> list[Finding]:
     """A fault where this machine cannot write to a storage, and take away what it wrote."""
-    kept, key = Storage(storage), f"probes/{uuid4().hex}"
     try:
-        kept.put(Path(__file__), key)  # any file will do
-        kept.delete(key)
+        with probing(Storage(storage)):
+            pass
     except StorageError as error:
         return [_fault(THIS, error)]
     return []

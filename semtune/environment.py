@@ -66,5 +66,10 @@ def node_cache() -> tuple[Path, int]:
         raise ConfigError(f"SEMTUNE_CACHE_LIMIT: {limit!r} is no number of GB; write e.g. 50") from None
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _has_gpu() -> bool:
     return Path("/dev/nvidia0").exists()

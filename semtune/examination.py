@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from semtune.dataset.paging import host_memory
 from semtune.engines import ENGINES
 from semtune.engines.choice import describe_device
-from semtune.environment import node_cache
+from semtune.environment import cores, node_cache
 from semtune.nodes import Gpu, NodeFacts
 from semtune.provenance import source_here, versions_here
 from semtune.training.data import training_device
@@ -19,7 +19,6 @@ from semtune.training.fit import uses_bfloat16
 
 _QUESTION = ("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits")
 _SHARED = Path("/dev/shm")
-_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def examine(cache: Path) -> NodeFacts:
@@ -29,11 +28,11 @@ def examine(cache: Path) -> NodeFacts:
         cache: Folder of decoded frames; it need not be there.
     """
     device, (gpus, driver) = training_device(), _gpus()
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = cores()
     return NodeFacts(
         versions={**versions_here(), "source": source_here()},
         cpus=cpus,
-        memory=_memory(),
+        memory=host_memory(),
         shared_memory=shutil.disk_usage(_SHARED).total if _SHARED.is_dir() else None,
         gpus=gpus,
         driver=driver,
@@ -65,14 +64,6 @@ def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
     rows = [[cell.strip() for cell in line.split(",")] for line in told.splitlines() if line.count(",") == 2]
     gpus = tuple(Gpu(name=name, memory=int(mib) * 2**20) for name, mib, _ in rows if mib.isdigit())
     return gpus, rows[0][2] if rows else None
-
-
-def _memory() -> int:
-    """Bytes of memory, or those that the container may use."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):
-        return min(physical, int(_LIMIT.read_text("ascii")))
-    return physical
 
 
 def _existing(folder: Path) -> Path:

@@ -83,6 +83,7 @@ class _Places:
         self._seen: defaultdict[tuple[str, int, int], dict[str, float]] = defaultdict(dict)
 
     def add(self, event: Event, record: SearchRecord) -> None:
+        """Take in one event, after the record has it."""
         if not isinstance(event, EpochDone | TrialEnded) or event.trial not in record.trials:
             return
         trial = record.trials[event.trial]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
 
 from semtune.config import SPLIT_LABELS
@@ -47,26 +47,26 @@ def services(
     from semtune.search.roll_call import refuse_blind, refuse_strangers
 
     check_uri(workspace, tracking_uri)
-    with ThreadPoolExecutor(1) as aside, ExitStack() as cluster:
+    with ThreadPoolExecutor(1) as aside:
         preparing = aside.submit(prepare)
         with suppress(TimeoutError):  # what is wrong with few frames is told before Ray has started
             preparing.result(_PATIENCE)
-        cluster.enter_context(connected(address))
-        if address:
-            refuse_strangers()
-        import_module("semtune.search.driver")  # the workers have begun to import theirs
-        plan = preparing.result()
-        if address or plan.storage:
-            refuse_blind(plan.storage or str(workspace.path))
-        writer = TrackingWriter(lambda: open_store(workspace, tracking_uri), folder, tracked(plan))
-        try:
-            yield plan, writer
-            writer.finish()
-        finally:
-            unsent = writer.close()  # before Ray's end, which can end this process
-            if unsent:
-                why = f"{unsent} events wait in the journal ({writer.problem})"
-                _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
+        with connected(address):
+            if address:
+                refuse_strangers()
+            import_module("semtune.search.driver")  # the workers have begun to import theirs
+            plan = preparing.result()
+            if address or plan.storage:
+                refuse_blind(plan.storage or str(workspace.path))
+            writer = TrackingWriter(lambda: open_store(workspace, tracking_uri), folder, tracked(plan))
+            try:
+                yield plan, writer
+                writer.finish()
+            finally:
+                unsent = writer.close()  # before Ray's end, which can end this process
+                if unsent:
+                    why = f"{unsent} events wait in the journal ({writer.problem})"
+                    _LOG.warning("%s; `semtune sync %s` sends them", why, plan.name)
 
 
 def tracked(plan: SearchPlan) -> TrackedSearch:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -182,6 +183,21 @@ def patiently(work: Callable[[], T], patience: float = PATIENCE) -> T:
         pause = min(2 * pause, 10.0)
 
 
+@contextmanager
+def probing(storage: Storage) -> Iterator[str]:
+    """Keep a file in `probes/` while the block lasts; yields its name.
+
+    Raises:
+        StorageError: If it cannot be written or taken away again.
+    """
+    nonce = uuid4().hex
+    storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
+    try:
+        yield nonce
+    finally:
+        storage.delete(f"probes/{nonce}")
+
+
 def probe(address: str, nonce: str) -> str:
     """Read what another machine wrote to a storage, and write an answer there.
 
@@ -192,13 +208,12 @@ def probe(address: str, nonce: str) -> str:
     Returns:
         What hinders; empty where nothing does.
     """
-    storage, mine = Storage(address), f"probes/{nonce}-{uuid4().hex}"
+    storage = Storage(address)
     try:
         if nonce not in storage.list("probes"):
             return f"{address} there is not the one that the search writes to"
-        here = Path(__file__)  # any file will do
-        storage.put(here, mine)
-        storage.delete(mine)
+        with probing(storage):
+            pass
     except StorageError as error:
         return str(error).rpartition("; ")[0]
     return ""

@@ -146,3 +146,8 @@ class Workspace:
         """All searches, oldest first."""
         plans = sorted(self.searches.glob("*/search.json"), key=lambda path: path.stat().st_mtime)
         return [SearchFolder(plan.parent) for plan in plans]
+
+
+def workspace_at(path: str | Path) -> Workspace:
+    """The workspace in a folder that a user named."""
+    return Workspace(Path(path).expanduser().resolve())

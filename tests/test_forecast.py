@@ -3,8 +3,9 @@
 import pytest
 from conftest import write_small_dataset
 
-from semtune.cli_forecast import duration, foretold
+from semtune.cli_forecast import foretold
 from semtune.config import Hyperparameters
+from semtune.display import duration
 from semtune.forecast import foreseen
 from semtune.planning import SearchRequest, check_request, find_space, plan_search
 from semtune.search.driver import Resources

@@ -91,8 +91,9 @@ class _Luggage:
         if not samples.exists():
             beside = self._here / f"sent-{samples.name}"
             self._fetch(samples.name, beside)
-            write_samples(replace(read_samples(beside), cache_folder=str(frames.folder)), samples)
-        frames.hold(read_samples(samples).digest, self._storage)
+            table = read_samples(beside)
+            frames.hold(table.digest, self._storage)  # while this process lives: it serves one search
+            write_samples(replace(table, cache_folder=str(frames.folder)), samples)
         if self._task.start:
             start = self._here / Path(self._task.start).name
             if not start.exists():

@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import ray
 from ray.exceptions import GetTimeoutError, RayError
@@ -16,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from semtune.errors import SearchError, words_of
 from semtune.nodes import unlike
 from semtune.provenance import source_here, versions_here
-from semtune.storage import Storage, probe
+from semtune.storage import Storage, probe, probing
 
 _PATIENCE, _CLOCK_PATIENCE = 60.0, 5.0  # seconds, for all answers together and for the clock of one node
 
@@ -94,12 +92,8 @@ def hindered(address: str) -> dict[str, str]:
     Raises:
         StorageError: If this machine cannot use it.
     """
-    storage, nonce = Storage(address), uuid4().hex
-    storage.put(Path(__file__), f"probes/{nonce}")  # any file will do
-    try:
+    with probing(Storage(address)) as nonce:
         answers = {each.node: each.trouble or each.told for each in ask_nodes(probe, address, nonce)}
-    finally:
-        storage.delete(f"probes/{nonce}")
     return {node: trouble for node, trouble in answers.items() if trouble}
 
 
