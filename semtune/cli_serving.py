@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from semtune.watching import Unreadable
 
 app = typer.Typer()
+EngineOption = Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")]
 
 
 @app.command(
@@ -50,7 +51,7 @@ def score(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="CSV file to which the scores are added.")] = None,
     controls: Annotated[str, typer.Option(help="E.g. brightness=50,contrast=45,focus=0.3.")] = "",
-    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
+    engine: EngineOption = "auto",
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
@@ -110,7 +111,7 @@ def serve(
     ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, max=1024, help="Of a request.")] = 32,
     timeout: Annotated[str, typer.Option(help="For a request to arrive, and to be answered.")] = "30s",
-    engine: Annotated[str, typer.Option(help="What computes: auto, or an engine by name.")] = "auto",
+    engine: EngineOption = "auto",
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = HERE,
